@@ -1,0 +1,151 @@
+/**
+ * How many readers does a server serve, split and unsplit?
+ *
+ * Readers take a token every 100 ms. `exact`: sessions of the SDK, recorded over a simulated 4g link, a verify of a few drafts
+ * a forward; `cloud-only`: stories of the same length from token ids, one token a forward. The device's half is not run: it
+ * would take the cores of the server that is measured. The headline is the ratio of sessions at which the 99th percentile of
+ * an answer (queue and engine, without the network) still stays at or below 50 ms.
+ *
+ * In virtual time (default) every recorded step is run alone on the real engine, one thread, the quickest of nine, and the readers
+ * meet in the server's own scheduler under a clock that moves by these times: what else the machine does cannot show. In real
+ * time (`--clock both`) readers, server and engine are three processes on this machine, each load the better of two tries.
+ *
+ * The server runs one session a step in both modes; batching would help single tokens more (docs/decisions/0061), so the ratio is
+ * one of this server and not of splitting as such.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { EdgeModel } from '@tandem/edge';
+import { cachedBundle } from '@tandem/model-kit';
+import { currentCommit, describeMachine, roundMs } from '../report.js';
+import { findCapacity } from './capacity.js';
+import { runLoad } from './load.js';
+import { type Recording, recordCloudOnly, recordExact } from './recording.js';
+import { ServerChild } from './server-child.js';
+import { formatServerRows, type ServerClock, type ServerMode, type ServerRow, serverRow } from './server-row.js';
+import { timeStories } from './step-times.js';
+import { runVirtualLoad, VIRTUAL_COUNTED_S } from './virtual-load.js';
+
+const TALES = fileURLToPath(new URL('../../../models/tales', import.meta.url));
+const FORMAT = 'q8';
+const SESSIONS = [1, 8, 32, 128];
+const MODES = ['exact', 'cloud-only'] as const;
+const THINK_MS_PER_TOKEN = 100;
+const P99_MS = 50;
+const STORIES = 12;
+const RAMP_MS = 3_000;
+const SESSIONS_MAX = 1_024;
+/** Readers that the memory of a session is taken from. */
+const MEMORY_SESSIONS = 8;
+
+type Recordings = Record<ServerMode, Recording[]>;
+type Bytes = Record<ServerMode, { hot: number; rows: number }>;
+/** Runs one load. */
+type Measure = (mode: ServerMode, sessions: number) => Promise<ServerRow>;
+
+export async function benchServer(options: {
+  json?: boolean;
+  seconds?: number;
+  clock?: ServerClock | 'both';
+}): Promise<void> {
+  const say = options.json ? () => {} : console.log;
+  const seconds = options.seconds ?? 8;
+  say(`Readers of a token every ${THINK_MS_PER_TOKEN} ms, ${FORMAT} weights, one engine of one thread.\n`);
+  const bundle = await cachedBundle(TALES, { exits: [2, 4], cut: 4, formats: ['f32', 'q8'] });
+  const server = await ServerChild.start(bundle, FORMAT);
+  const recordings = await record(bundle, server);
+  const bytes = {
+    exact: await sessionBytes(server, recordings.exact),
+    'cloud-only': await sessionBytes(server, recordings['cloud-only']),
+  };
+  const rows: ServerRow[] = [];
+  const ratios: Partial<Record<ServerClock, Ratio>> = {};
+  const asked = options.clock ?? 'virtual';
+  for (const clock of asked === 'both' ? (['virtual', 'real'] as const) : [asked]) {
+    const measure =
+      clock === 'virtual'
+        ? await inVirtualTime(bundle, recordings, bytes)
+        : inRealTime(server, recordings, bytes, 1_000 * seconds);
+    const measured = await table(measure);
+    rows.push(...measured);
+    ratios[clock] = await compare(measured, measure);
+  }
+  await server.close();
+  say(formatServerRows(rows));
+  const headline = { ...(ratios.virtual ?? ratios.real), p99Ms: P99_MS };
+  const real = ratios.virtual && ratios.real ? { real: ratios.real } : {};
+  const place = { machine: describeMachine(), commit: currentCommit() };
+  console.log(JSON.stringify({ bench: 'server', headline, ...real, rows, ...place }));
+}
+
+async function table(measure: Measure): Promise<ServerRow[]> {
+  const rows: ServerRow[] = [];
+  for (const sessions of SESSIONS) for (const mode of MODES) rows.push(await measure(mode, sessions));
+  return rows;
+}
+
+interface Ratio {
+  sessionsRatio: number;
+  exactSessions: number;
+  cloudOnlySessions: number;
+  /** Nothing larger was tried for one of them: the ratio is a bound then. */
+  isBound: boolean;
+}
+
+async function compare(rows: readonly ServerRow[], measure: Measure): Promise<Ratio> {
+  const capacity = (mode: ServerMode) => {
+    const known = rows.filter((row) => row.mode === mode);
+    return findCapacity(known, P99_MS, SESSIONS_MAX, (sessions) => measure(mode, sessions));
+  };
+  const [exact, cloudOnly] = [await capacity('exact'), await capacity('cloud-only')];
+  return {
+    sessionsRatio: roundMs(exact.sessions / cloudOnly.sessions),
+    exactSessions: exact.sessions,
+    cloudOnlySessions: cloudOnly.sessions,
+    isBound: exact.isBound || cloudOnly.isBound,
+  };
+}
+
+async function inVirtualTime(bundle: string, recordings: Recordings, bytes: Bytes): Promise<Measure> {
+  const timed = await timeStories(bundle, FORMAT, [...recordings.exact, ...recordings['cloud-only']]);
+  const stories = { exact: timed.slice(0, STORIES), 'cloud-only': timed.slice(STORIES) };
+  return async (mode, sessions) => {
+    const figures = await runVirtualLoad(stories[mode], sessions, THINK_MS_PER_TOKEN);
+    const base = { clock: 'virtual', mode, sessions, seconds: VIRTUAL_COUNTED_S, bytes: bytes[mode] } as const;
+    return serverRow(base, figures);
+  };
+}
+
+function inRealTime(server: ServerChild, recordings: Recordings, bytes: Bytes, durationMs: number): Measure {
+  return async (mode, sessions) => {
+    const readers = { sessions, recordings: recordings[mode], thinkMsPerToken: THINK_MS_PER_TOKEN };
+    const figures = await runLoad({ url: server.url, ...readers, rampMs: RAMP_MS, durationMs });
+    return serverRow({ clock: 'real', mode, sessions, seconds: durationMs / 1_000, bytes: bytes[mode] }, figures);
+  };
+}
+
+async function record(bundle: string, server: ServerChild): Promise<Recordings> {
+  const openings = readFileSync(`${TALES}/openings.txt`, 'utf8').trim().split('\n').slice(0, STORIES);
+  const model = await EdgeModel.load(bundle, { format: FORMAT, threads: 1 });
+  const recordings: Recordings = { exact: [], 'cloud-only': [] };
+  for (const [seed, opening] of openings.entries()) {
+    const recording = await recordExact(model, server.url, opening, seed);
+    const prompt = model.tokenizer.encode(opening);
+    const tokens = [...prompt, ...Array.from({ length: recording.tokens }, (_, index) => 3 + index)];
+    recordings.exact.push(recording);
+    const { vocabularySize } = model.manifest;
+    recordings['cloud-only'].push(recordCloudOnly(recording, tokens, prompt.length, vocabularySize));
+  }
+  await model.dispose();
+  return recordings;
+}
+
+/** What a session holds in the middle of its story. */
+async function sessionBytes(server: ServerChild, recordings: readonly Recording[]) {
+  const readers = { sessions: MEMORY_SESSIONS, recordings, thinkMsPerToken: 20 };
+  const running = runLoad({ url: server.url, ...readers, rampMs: 100, durationMs: 1_000 });
+  await new Promise<void>((resolve) => setTimeout(resolve, 800));
+  const { hot, rows } = await server.contextBytes();
+  await running;
+  return { hot: hot / MEMORY_SESSIONS, rows: rows / MEMORY_SESSIONS };
+}

@@ -1,0 +1,24 @@
+import { serveEngine } from '@tandem/shared';
+import { loadChainEngine } from '@tandem/shared/node';
+import type { EngineProcessOptions } from './child-process-engine.js';
+
+/**
+ * Entry of the engine process: loads the stages behind the cut, then answers steps, one at a time. The device's stages
+ * are loaded by the first session that sends token ids.
+ */
+const { directory, format, device, threads } = JSON.parse(process.argv[2] ?? '{}') as EngineProcessOptions;
+
+// The server decides when to end: Ctrl-C reaches the whole process group, and steps under way are to be finished.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+// Without a server there is nobody to work for. Also how the server ends it.
+process.on('disconnect', () => process.exit(0));
+
+void serveEngine(
+  {
+    // The callback takes the error of a parent that is gone; `disconnect` ends this process then.
+    post: (message) => void process.send?.(message, undefined, undefined, () => {}),
+    listen: (listener) => void process.on('message', listener),
+  },
+  () => loadChainEngine({ directory, format, device, threads, preload: 'cloud-stages' }),
+);

@@ -1,0 +1,50 @@
+import { type ContextKind, type Format, type Manifest, ROW_CODEC_NAMES, SUBPROTOCOL } from '@tandem/shared';
+import type { ParsedServerOptions } from './options.js';
+import type { BatchingGain } from './scheduler/batching-probe.js';
+
+export interface ServerFacts {
+  version: string;
+  manifest: Manifest;
+  format: Format;
+  options: ParsedServerOptions;
+  /** Known once an engine has started. */
+  engine: { backend?: string | undefined; batchingGain?: BatchingGain | undefined };
+}
+
+/** What everyone may know: the answer of `/v1/info`. */
+export function describeServer({
+  version,
+  manifest,
+  format,
+  options,
+  engine: { batchingGain, backend },
+}: ServerFacts): Record<string, unknown> {
+  const { name, fingerprint, cut, layers, contextLength } = manifest;
+  return {
+    version,
+    subprotocol: SUBPROTOCOL,
+    name,
+    model: fingerprint,
+    format,
+    cut,
+    layers,
+    codecs: ROW_CODEC_NAMES,
+    contextLength,
+    engine: {
+      backend: backend ?? 'starting',
+      threads: options.threads ?? 'one per core',
+      processes: options.engines,
+      // One step at a time; docs/decisions/0061-no-batching-across-sessions.md says why.
+      sessionsPerStep: 1,
+      batchingGainAtBest: batchingGain,
+    },
+  };
+}
+
+const FLOAT_BYTES = 4;
+
+/** KV of one position: of all layers for token ids, of those behind the cut for rows. */
+export function kvBytesPerPosition({ layers, cut, kvHeads, headDim }: Manifest): (context: ContextKind) => number {
+  const perLayer = 2 * kvHeads * headDim * FLOAT_BYTES;
+  return (context) => perLayer * (context === 'rows' ? layers - cut : layers);
+}

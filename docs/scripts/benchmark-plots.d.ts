@@ -1,0 +1,1 @@
+export function plots(): Record<string, string>;

@@ -1,0 +1,1 @@
+export { type EdgeEndpoint, type EndpointOptions, startEdgeEndpoint } from './edge-endpoint.js';

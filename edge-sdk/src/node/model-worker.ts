@@ -1,0 +1,12 @@
+import { Worker } from 'node:worker_threads';
+import type { ModelWorker } from '../platform.js';
+
+/** A worker thread; the engine has one of its own in it. */
+export function startModelHost(): ModelWorker {
+  const worker = new Worker(new URL('../host/host-main.js', import.meta.url), { stdout: false });
+  return {
+    target: worker,
+    hold: (isBusy) => (isBusy ? worker.ref() : worker.unref()),
+    terminate: async () => void (await worker.terminate()),
+  };
+}

@@ -1,0 +1,141 @@
+import { crc32, type Manifest, samplingSettingsSchema, TandemError } from '@tandem/shared';
+import * as limits from '@tandem/shared/limits';
+import * as z from 'zod';
+import { ENTROPY_HISTORY } from '../exit/exit-policy.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { cloudEntry } from '../ledger/ledger-entry.js';
+import { CHECKSUM_BYTES, HEAD_BYTES, type LastGeneration, MAGIC, VERSION } from './saved-session.js';
+
+/** The way back from bytes; saved-session.ts has the layout. In a file of its own: most pages never load it. */
+const tokenId = z.int().min(0).max(0xffffffff);
+const originSchema = z.union([
+  z.strictObject({
+    kind: z.literal('exit'),
+    stage: z.int().min(1).max(64),
+    verified: z.boolean(),
+    degraded: z.boolean(),
+  }),
+  z.strictObject({ kind: z.literal('cloud') }),
+  z.strictObject({ kind: z.literal('larger-model'), model: z.string().max(limits.MODEL_NAME_CHARS_MAX) }),
+]);
+
+const savedSchema = z.strictObject({
+  /** Manifest fingerprint and weight format: other weights tell another story. */
+  model: z.string().max(128),
+  format: z.string().max(16),
+  /** Name of the exit policy, with its numbers. */
+  policy: z.string().max(4_096),
+  /** As given to `createSession`; checked there once more. */
+  options: z.custom<Record<string, unknown>>((value) => typeof value === 'object' && value !== null, 'an object'),
+  promptLength: z.int().min(0),
+  /** Prompt, then what is settled. */
+  tokens: z.array(tokenId).max(limits.SAVED_TOKENS_MAX),
+  /** Each kind of origin once, and for every generated token which of them. */
+  origins: z.array(originSchema).max(1_024),
+  originOf: z.array(z.int().min(0).max(1_023)).max(limits.SAVED_TOKENS_MAX),
+  /** Of the last generated tokens; rolling policies look back at them. */
+  entropies: z.array(z.number()).max(ENTROPY_HISTORY),
+  /** The generation that made the last tokens. */
+  generation: z
+    .strictObject({
+      ...samplingSettingsSchema.shape,
+      maxOutputTokens: z.int().min(1),
+      stopSequences: z.array(z.string().max(limits.STOP_SEQUENCE_CHARS_MAX)).max(limits.STOP_SEQUENCES_MAX),
+      emit: z.enum(['settled', 'provisional']),
+      isFinished: z.boolean(),
+    })
+    .optional(),
+});
+
+export type SavedSession = z.output<typeof savedSchema>;
+
+/** @throws TandemError SAVE_CORRUPT, SAVE_UNSUPPORTED */
+export function readSavedSession(bytes: Uint8Array): SavedSession {
+  const parsed = savedSchema.safeParse(parseJson(unframe(bytes)));
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw corrupt(`${issue?.path.join('.') || 'its body'}: ${issue?.message}`);
+  }
+  const saved = parsed.data;
+  const { tokens, promptLength, originOf, origins, entropies } = saved;
+  const generated = tokens.length - promptLength;
+  const isWhole =
+    originOf.length === generated &&
+    entropies.length === Math.min(generated, ENTROPY_HISTORY) &&
+    originOf.every((index) => index < origins.length) &&
+    (promptLength > 0 || saved.generation === undefined);
+  if (!isWhole)
+    throw corrupt(`${tokens.length} tokens, ${promptLength} of a prompt, ${originOf.length} with an origin`);
+  return saved;
+}
+
+/** @throws TandemError MODEL_MISMATCH, SAVE_CORRUPT */
+export function checkModel(saved: SavedSession, manifest: Manifest, format: string): void {
+  const { fingerprint, name, vocabularySize, contextLength } = manifest;
+  if (saved.model !== fingerprint) {
+    const message = `the session was saved with model ${saved.model}, this is ${name}, ${fingerprint}; load the same bundle`;
+    throw new TandemError('MODEL_MISMATCH', message);
+  }
+  if (saved.format !== format) {
+    const message = `the session was saved in ${saved.format}, this model is loaded in ${format}; load it with that format`;
+    throw new TandemError('MODEL_MISMATCH', message);
+  }
+  const stray = saved.tokens.find((token) => token >= vocabularySize);
+  if (stray !== undefined) throw corrupt(`token id ${stray}, the vocabulary has ${vocabularySize}`);
+  if (saved.tokens.length > contextLength) {
+    throw corrupt(`${saved.tokens.length} tokens, the model's context is ${contextLength}`);
+  }
+}
+
+/** @throws TandemError INVALID_OPTION */
+export function checkPolicy(saved: SavedSession, name: string): void {
+  if (saved.policy === name) return;
+  const message = `restoreSession: the text was told with policy ${saved.policy}, now it would be ${name}; give the same`;
+  throw new TandemError('INVALID_OPTION', message);
+}
+
+/** Tells the text of a saved session again, so that the ledger stands where it stood. Returns whose text it is. */
+export function restoreText(ledger: Ledger, saved: SavedSession): LastGeneration | undefined {
+  const { tokens, promptLength, origins, originOf, entropies } = saved;
+  if (promptLength === 0) return undefined;
+  ledger.begin(tokens.slice(0, promptLength));
+  const unknown = originOf.length - entropies.length;
+  for (const [index, token] of tokens.slice(promptLength).entries()) {
+    const entropy = entropies[index - unknown] ?? 0;
+    ledger.append({ ...cloudEntry(token), origin: origins[originOf[index]!]!, entropy });
+  }
+  if (!saved.generation) return undefined;
+  const { isFinished, ...options } = saved.generation;
+  return { options, isFinished };
+}
+
+function unframe(bytes: Uint8Array): Uint8Array {
+  if (!(bytes instanceof Uint8Array) || MAGIC.some((byte, index) => bytes[index] !== byte)) {
+    throw corrupt('it does not begin as what session.save() returns');
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const end = bytes.length - CHECKSUM_BYTES;
+  const announced = bytes.length < HEAD_BYTES ? undefined : view.getUint32(HEAD_BYTES - 4, true);
+  if (announced === undefined || announced !== end - HEAD_BYTES) {
+    throw corrupt(`it has ${bytes.length} bytes, and ${announced ?? 'more'} in its body alone by its own word`);
+  }
+  if (crc32(bytes.subarray(0, end)) !== view.getUint32(end, true)) throw corrupt('its checksum is wrong');
+  const version = bytes[MAGIC.length];
+  if (version !== VERSION) {
+    const message = `it was saved in version ${version}, this one reads ${VERSION}; restore it with the @tandem/edge that saved it`;
+    throw new TandemError('SAVE_UNSUPPORTED', message);
+  }
+  return bytes.subarray(HEAD_BYTES, end);
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch {
+    return undefined;
+  }
+}
+
+function corrupt(what: string): TandemError {
+  return new TandemError('SAVE_CORRUPT', `the saved session is damaged or none: ${what}`);
+}

@@ -1,0 +1,41 @@
+import type { Manifest } from '@tandem/shared';
+import { CONTEXT_LENGTH, DEVICE_STAGES, EOS, VOCABULARY, WIDTH } from './hash-chain.js';
+import { CHAIN_INFO } from './hash-stage-model.js';
+
+const FIRST_CHARACTER = 'a'.charCodeAt(0);
+/** One character a token. */
+export const TOKENIZER = {
+  encode: (text: string) => [...text].map((character) => character.charCodeAt(0) - FIRST_CHARACTER),
+  decode: (tokens: readonly number[]) => tokens.map((token) => String.fromCharCode(FIRST_CHARACTER + token)).join(''),
+};
+
+/** The hash chain as a bundle would describe it. */
+export function manifestOf(hasEos: boolean): Manifest {
+  const file = { file: 'x', bytes: 0, sha256: 'a'.repeat(64) };
+  const stage = (index: number, head: 'exit' | 'model') =>
+    ({ from: index, to: index + 1, input: index === 0 ? 'tokens' : 'rows', head, files: { f32: file } }) as const;
+  return {
+    version: 1,
+    name: 'hash-chain',
+    architecture: 'llama',
+    fingerprint: CHAIN_INFO.model,
+    width: WIDTH,
+    layers: 3,
+    heads: 1,
+    kvHeads: 1,
+    headDim: 2,
+    feedForward: 1,
+    vocabularySize: VOCABULARY,
+    contextLength: CONTEXT_LENGTH,
+    ropeTheta: 10_000,
+    normEpsilon: 1e-5,
+    tiedHead: true,
+    bosTokenId: null,
+    eosTokenIds: hasEos ? [EOS] : [],
+    exits: [1, 2],
+    cut: DEVICE_STAGES,
+    formats: ['f32'],
+    stages: [stage(0, 'exit'), stage(1, 'exit'), stage(2, 'model')],
+    tokenizer: [file],
+  };
+}

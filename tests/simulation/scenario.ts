@@ -1,0 +1,150 @@
+import type { SessionOptions } from '@tandem/edge';
+import type { LinkProfile } from '@tandem/netsim';
+import { drawFaults, type Fault } from './faults.js';
+import { CONTEXT_LENGTH } from './hash-chain.js';
+import { Dice } from './sim-random.js';
+
+/** All that happens in one run, decided beforehand: a failing one can be shrunk by leaving things out. */
+export interface Scenario {
+  seed: number;
+  /** Probability that an exit is right, by device stage. */
+  accuracy: number[];
+  server: ServerPlan;
+  servers: number;
+  clients: ClientPlan[];
+  /** By time. */
+  faults: Fault[];
+}
+
+export interface ServerPlan {
+  sessionsMax: number;
+  resumeWindowMs: number;
+  startMs: number;
+  stepMs: number;
+  hasEos: boolean;
+  /** For the contexts of all sessions; where it is small, they are compacted and dropped while they are told. */
+  contextBudgetBytes: number;
+  /** Whether a connection has to prove with a token that it is the session's. */
+  hasResumeTokens: boolean;
+}
+
+export interface ClientPlan {
+  options: Pick<SessionOptions, 'mode' | 'onCloudUnavailable' | 'codec' | 'draftLength'> & {
+    branches: boolean;
+    draftFloor: number;
+    threshold: number;
+    capacity: number;
+  };
+  unavailableAfterMs: number;
+  link: LinkProfile;
+  stepMs: number;
+  startMs: number;
+  /** Number of the client whose session this one opens, too: a second tab. */
+  tabOf: number | undefined;
+  turns: Turn[];
+}
+
+export interface Turn {
+  pauseMs: number;
+  /** Goes on with the text so far, as a chat does; else the prompt starts a new one. */
+  goesOn: boolean;
+  prompt: number[];
+  maxOutputTokens: number;
+  temperature: number;
+  seed: number;
+  emit: 'settled' | 'provisional';
+  end: { kind: 'whole' } | { kind: 'abort' | 'dispose'; afterMs: number } | { kind: 'leave'; afterParts: number };
+}
+
+const CLIENTS_MAX = 3;
+const TURNS_MAX = 4;
+
+export function drawScenario(seed: number): Scenario {
+  const dice = new Dice(seed);
+  const clients = dice.integer(1, CLIENTS_MAX);
+  const servers = dice.chance(0.4) ? 2 : 1;
+  const hasEos = dice.chance(0.3);
+  const plans = withTabs(Array.from({ length: clients }, (_, index) => drawClient(dice, index)));
+  const faults = drawFaults(dice, clients, servers);
+  // The tab that loses its session does not hear of it, and comes back for it.
+  const hasTabs = plans.some(({ tabOf }) => tabOf !== undefined);
+  if (hasTabs) faults.push({ atMs: dice.integer(200, 3_000), kind: 'half-open', client: 0 });
+  return {
+    seed,
+    accuracy: [dice.between(0.3, 0.9), dice.between(0.5, 1)],
+    servers,
+    server: {
+      sessionsMax: dice.chance(0.2) ? dice.integer(1, clients) : 8,
+      // Between two servers it is of use only if the first one still knows the session.
+      resumeWindowMs: dice.pick(servers > 1 ? [120_000] : [300, 3_000, 120_000]),
+      startMs: dice.pick([0, 50, 500]),
+      stepMs: dice.pick([1, 4, 20]),
+      hasEos,
+      contextBudgetBytes: dice.pick([Number.MAX_SAFE_INTEGER, 1_500, 300]),
+      hasResumeTokens: dice.chance(0.5),
+    },
+    clients: plans,
+    faults: faults.sort((a, b) => a.atMs - b.atMs),
+  };
+}
+
+function drawClient(dice: Dice, index: number): ClientPlan {
+  const mode = dice.pick(['exact', 'exact', 'exact', 'collaborative', 'cloud-only'] as const);
+  return {
+    options: {
+      mode,
+      onCloudUnavailable: dice.pick(['wait', 'wait', 'degrade', 'fail'] as const),
+      codec: dice.pick(['f32', 'f16'] as const),
+      ...(dice.chance(0.3) ? {} : { draftLength: dice.integer(0, 8) }),
+      branches: dice.chance(0.7),
+      draftFloor: dice.chance(0.3) ? 0.2 : 0,
+      threshold: dice.pick([0.5, 0.8]),
+      capacity: dice.chance(0.2) ? 48 : CONTEXT_LENGTH,
+    },
+    unavailableAfterMs: dice.pick([200, 5_000]),
+    link: drawLink(dice),
+    stepMs: dice.pick([0, 2, 8]),
+    startMs: dice.integer(0, 1_000),
+    tabOf: index > 0 && dice.chance(0.3) ? 0 : undefined,
+    turns: Array.from({ length: dice.integer(1, TURNS_MAX) }, () => drawTurn(dice)),
+  };
+}
+
+/** Tabs of one session come from one app, so they open it in the same way. */
+function withTabs(plans: ClientPlan[]): ClientPlan[] {
+  return plans.map((plan) => {
+    const other = plan.tabOf === undefined ? undefined : plans[plan.tabOf]!;
+    return other ? { ...plan, options: other.options } : plan;
+  });
+}
+
+function drawLink(dice: Dice): LinkProfile {
+  const rttMs = dice.pick([0, 10, 60, 300]);
+  return {
+    rttMs,
+    jitterMs: rttMs / 5,
+    ...(dice.chance(0.3) ? { upBytesPerS: 20_000, downBytesPerS: 40_000 } : {}),
+    reconnectRefusedMs: dice.chance(0.3) ? dice.integer(0, 1_500) : 0,
+  };
+}
+
+function drawTurn(dice: Dice): Turn {
+  const end = dice.integer(0, 9);
+  return {
+    pauseMs: dice.chance(0.7) ? dice.integer(0, 200) : dice.integer(0, 4_000),
+    goesOn: dice.chance(0.6),
+    prompt: Array.from({ length: dice.integer(1, 12) }, () => dice.integer(1, 23)),
+    maxOutputTokens: dice.integer(1, 32),
+    temperature: dice.chance(0.5) ? 0 : 0.8,
+    seed: dice.integer(0, 1_000),
+    emit: dice.chance(0.2) ? 'provisional' : 'settled',
+    end:
+      end === 0
+        ? { kind: 'abort', afterMs: dice.integer(0, 800) }
+        : end === 1
+          ? { kind: 'leave', afterParts: dice.integer(0, 6) }
+          : end === 2 && dice.chance(0.3)
+            ? { kind: 'dispose', afterMs: dice.integer(0, 800) }
+            : { kind: 'whole' },
+  };
+}
