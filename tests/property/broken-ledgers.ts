@@ -2,7 +2,7 @@ import { applyPassage, Ledger, type LedgerChange, LineSwitch } from '@tandem/edg
 import type { Messages } from '@tandem/shared';
 import { accepted } from '../support/ledger-entries.js';
 
-/** Three ways to forget a rule of the device; each must break the text or stall it. */
+/** Ways to forget a rule of the device; each must break the text or stall it. */
 export class LedgerWithoutEpochCheck extends Ledger {
   override applyVerdict(verdict: Messages['verdict']) {
     return super.applyVerdict({ ...verdict, epoch: this.epoch });
@@ -21,6 +21,15 @@ export class LedgerThatVouchesForAll extends Ledger {
   override restart(length: number): void {
     this.acknowledge(this.epoch, length);
     super.restart(length, this.epoch);
+  }
+}
+
+/** Believes that what was under way when a text was dropped arrives all the same. */
+export class LedgerThatCountsUnderWay extends Ledger {
+  override cancel(): void {
+    const { sent } = this;
+    super.cancel();
+    if (this.sent < sent) this.nextForward(false);
   }
 }
 

@@ -168,7 +168,7 @@ export class LedgerSimulation {
 
   #arrive(): void {
     const forward = this.#up.shift();
-    if (forward) this.#cloud.queue.push(forward);
+    if (forward) this.#cloud.arrive(forward);
   }
 
   #serve(): void {
@@ -189,7 +189,7 @@ export class LedgerSimulation {
   /** Some frames arrived, the replies did not; then a new connection. What the server has queued may still run. */
   #cut(parameter: number): void {
     const arrived = parameter % (this.#up.length + 1);
-    this.#cloud.queue.push(...this.#up.slice(0, arrived));
+    for (const forward of this.#up.slice(0, arrived)) this.#cloud.arrive(forward);
     this.#up = [];
     if (parameter % 3 > 0) for (let i = 0; i < arrived; i++) this.#serve();
     if (parameter % 5 > 0) this.#cloud.queue = [];

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   applyPassageBehindDrafts,
+  LedgerThatCountsUnderWay,
   LedgerThatVouchesForAll,
   LedgerWithoutDraftCompare,
   LedgerWithoutEpochCheck,
@@ -55,7 +56,12 @@ test.each<[string, Plants, RegExp]>([
   [
     'a ledger that vouches for rows of an older epoch',
     { createLedger: () => new LedgerThatVouchesForAll(rows) },
-    /wrong token/,
+    /wrong/,
+  ],
+  [
+    'a ledger that counts rows under way when a text is dropped',
+    { createLedger: () => new LedgerThatCountsUnderWay(rows) },
+    /wrong/,
   ],
   [
     'stages that go on with the branch where the main line is meant',

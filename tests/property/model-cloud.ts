@@ -31,16 +31,23 @@ export class ModelCloud {
     this.#hasLargerModel = hasLargerModel;
   }
 
-  /** Runs the oldest forward; one answer at most, which may come in two parts. */
-  step(): Downward[] {
-    const forward = this.queue.shift();
-    if (!forward) return [];
-    if (forward.epoch < this.#epoch && this.#plant !== 'no-epoch-check') return [];
+  /** A newer epoch takes the place of what is queued: no row of that will ever be here. */
+  arrive(forward: Upward): void {
+    if (this.#plant !== 'no-epoch-check') {
+      if (forward.epoch < this.#epoch) return;
+      if (forward.epoch > this.#epoch) this.queue = [];
+    }
     if (forward.epoch > this.#epoch) {
       this.#epoch = forward.epoch;
       this.#ignoring = false;
     }
-    if (this.#ignoring && this.#plant !== 'no-epoch-check') return [];
+    this.queue.push(forward);
+  }
+
+  /** Runs the oldest forward; one answer at most, which may come in two parts. */
+  step(): Downward[] {
+    const forward = this.queue.shift();
+    if (!forward || (this.#ignoring && this.#plant !== 'no-epoch-check')) return [];
     const { epoch } = forward;
     if (forward.from > this.rows.length) return [{ kind: 'context-rewind', epoch, length: this.rows.length }];
     if (this.#plant !== 'no-truncate') this.rows.length = forward.from;

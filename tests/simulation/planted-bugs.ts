@@ -32,6 +32,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     replace: 'Math.min(this.#sent, length)',
   },
   {
+    name: 'under-way-counted',
+    what: 'rows under way when their text was dropped count as sent',
+    file: 'edge-sdk/dist/ledger/ledger.js',
+    find: 'this.#sent = this.#acked;',
+    replace: '',
+  },
+  {
     name: 'rollback-keeps-rows',
     what: 'rows of a draft that was rolled back stay in the store',
     file: 'edge-sdk/dist/ledger/ledger.js',
@@ -126,7 +133,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'epoch-kept',
     what: 'a roll-back does not raise the epoch',
     file: 'edge-sdk/dist/ledger/ledger.js',
-    find: 'this.#epoch++;\n        this.#advance();\n        const adopted',
+    find: 'this.#raiseEpoch();\n        this.#advance();\n        const adopted',
     replace: 'this.#advance();\n        const adopted',
   },
   {

@@ -90,6 +90,7 @@ export function drawScenario(seed: number): Scenario {
 
 function drawClient(dice: Dice, index: number): ClientPlan {
   const mode = dice.pick(['exact', 'exact', 'exact', 'collaborative', 'cloud-only'] as const);
+  const isImpatient = dice.chance(0.15);
   return {
     options: {
       mode,
@@ -106,7 +107,7 @@ function drawClient(dice: Dice, index: number): ClientPlan {
     stepMs: dice.pick([0, 2, 8]),
     startMs: dice.integer(0, 1_000),
     tabOf: index > 0 && dice.chance(0.3) ? 0 : undefined,
-    turns: Array.from({ length: dice.integer(1, TURNS_MAX) }, () => drawTurn(dice)),
+    turns: Array.from({ length: dice.integer(1, TURNS_MAX) }, () => drawTurn(dice, isImpatient)),
   };
 }
 
@@ -128,10 +129,11 @@ function drawLink(dice: Dice): LinkProfile {
   };
 }
 
-function drawTurn(dice: Dice): Turn {
-  const end = dice.integer(0, 9);
+/** Who types into a running answer aborts one after the other, before the server has come to the first. */
+function drawTurn(dice: Dice, isImpatient: boolean): Turn {
+  const end = isImpatient ? 0 : dice.integer(0, 9);
   return {
-    pauseMs: dice.chance(0.7) ? dice.integer(0, 200) : dice.integer(0, 4_000),
+    pauseMs: isImpatient ? dice.integer(0, 20) : dice.chance(0.7) ? dice.integer(0, 200) : dice.integer(0, 4_000),
     goesOn: dice.chance(0.6),
     prompt: Array.from({ length: dice.integer(1, 12) }, () => dice.integer(1, 23)),
     maxOutputTokens: dice.integer(1, 32),
@@ -140,7 +142,7 @@ function drawTurn(dice: Dice): Turn {
     emit: dice.chance(0.2) ? 'provisional' : 'settled',
     end:
       end === 0
-        ? { kind: 'abort', afterMs: dice.integer(0, 800) }
+        ? { kind: 'abort', afterMs: dice.integer(0, isImpatient ? 100 : 800) }
         : end === 1
           ? { kind: 'leave', afterParts: dice.integer(0, 6) }
           : end === 2 && dice.chance(0.3)

@@ -179,10 +179,19 @@ describe('a ledger', () => {
   test('rows of a failed step are made anew, and sent anew', () => {
     const ledger = begin();
     ledger.nextForward(false);
+    ledger.acknowledge(ledger.epoch, 2);
     ledger.unfeed(2);
     expect([ledger.sent, ledger.cutLength, ledger.fed]).toEqual([2, 2, 2]);
     ledger.addRows(ledger.feed(3).from, new Uint8Array(ROW_BYTES));
     expect(ledger.nextForward(false)).toMatchObject({ from: 2, count: 1 });
+  });
+
+  test('rows under way when the text is dropped count as not sent: the server never runs them', () => {
+    const ledger = begin();
+    ledger.nextForward(false);
+    ledger.acknowledge(ledger.epoch, 1);
+    ledger.cancel();
+    expect(ledger.nextForward(false)).toMatchObject({ from: 1, count: 2 });
   });
 
   test('a rewind counts once: its epoch is over', () => {

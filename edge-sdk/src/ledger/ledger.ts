@@ -86,7 +86,7 @@ export class Ledger {
     this.#entries = [];
     this.#promptLength = prompt.length;
     this.#settled = prompt.length;
-    this.#epoch++;
+    this.#raiseEpoch();
     return shared;
   }
 
@@ -124,7 +124,9 @@ export class Ledger {
     this.#branch = undefined;
     this.#fed = Math.min(this.#fed, from);
     this.#rows.truncate(this.#fed);
-    this.rewind(this.#epoch, this.#fed);
+    if (this.#fed >= this.#sent) return;
+    this.#acked = Math.min(this.#acked, this.#fed);
+    this.#raiseEpoch();
   }
 
   /** Appends a token to a line. An accepted one settles once everything before it has. */
@@ -209,9 +211,9 @@ export class Ledger {
    */
   rewind(epoch: number, length: number): boolean {
     if (epoch !== this.#epoch || length >= this.#sent) return false;
-    this.#sent = length;
-    this.#acked = Math.min(this.#acked, length);
-    this.#epoch++;
+    // Forwards run in order: what it holds when it refuses one of this epoch is ours.
+    this.#acked = length;
+    this.#raiseEpoch();
     return true;
   }
 
@@ -220,8 +222,8 @@ export class Ledger {
    * to be ours, and `shared` ones; none of a server that we left and came back to: `rowsEpoch` is before the last answer.
    */
   restart(length: number, rowsEpoch: number, shared = 0): void {
-    this.#sent = this.#acked = Math.max(rowsEpoch < this.#ackedEpoch ? 0 : Math.min(this.#acked, length), shared);
-    this.#epoch++;
+    this.#acked = Math.max(rowsEpoch < this.#ackedEpoch ? 0 : Math.min(this.#acked, length), shared);
+    this.#raiseEpoch();
     if (shared > 0) this.#ackedEpoch = this.#epoch;
   }
 
@@ -234,7 +236,7 @@ export class Ledger {
   settleOnDevice(): number {
     const unasked = this.#entries.filter(({ state }) => state === 'unverified');
     for (const entry of unasked) settleUnasked(entry);
-    if (unasked.length > 0) this.#epoch++;
+    if (unasked.length > 0) this.#raiseEpoch();
     this.#advance();
     return unasked.length;
   }
@@ -242,7 +244,13 @@ export class Ledger {
   /** Drops what is not settled, and with it everything under way. */
   cancel(): void {
     this.#truncate(this.#settled);
+    this.#raiseEpoch();
+  }
+
+  /** The server drops what it has not run of an older epoch: only what it acknowledged is known to be there. */
+  #raiseEpoch(): void {
     this.#epoch++;
+    this.#sent = this.#acked;
   }
 
   #rollBack(position: number, wrong: LedgerEntry, right: LedgerEntry, judged: JudgedDraft[]): LedgerChange {
@@ -254,7 +262,7 @@ export class Ledger {
     // A branch that never ran has nothing to give.
     const foreseen = branch?.at === position && branch.entries[0]?.token === right.token && branch.fed > position;
     if (foreseen) this.#adopt(branch);
-    this.#epoch++;
+    this.#raiseEpoch();
     this.#advance();
     const adopted = foreseen ? branch.length - position - 1 : 0;
     return { kind: 'rolled-back', length: position, dropped, adopted, judged };

@@ -186,7 +186,7 @@ export class Session {
   /** Ends a running generation with DISPOSED, frees the caches on both sides, closes the connection. */
   async dispose(): Promise<void> {
     if (this.#lifetime.signal.aborted) return;
-    this.#lifetime.abort(new TandemError('DISPOSED', 'the session was disposed'));
+    this.#lifetime.abort(new TandemError('DISPOSED', 'the session was disposed', { details: { text: '' } }));
     await this.#running?.catch(() => {});
     this.#ignoreNetwork();
     this.#peer?.close();
