@@ -32,13 +32,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     replace: 'Math.min(this.#sent, length)',
   },
   {
-    name: 'under-way-counted',
-    what: 'rows under way when their text was dropped count as sent',
-    file: 'edge-sdk/dist/ledger/ledger.js',
-    find: 'this.#sent = this.#acked;',
-    replace: '',
-  },
-  {
     name: 'rollback-keeps-rows',
     what: 'rows of a draft that was rolled back stay in the store',
     file: 'edge-sdk/dist/ledger/ledger.js',

@@ -107,7 +107,9 @@ function drawClient(dice: Dice, index: number): ClientPlan {
     stepMs: dice.pick([0, 2, 8]),
     startMs: dice.integer(0, 1_000),
     tabOf: index > 0 && dice.chance(0.3) ? 0 : undefined,
-    turns: Array.from({ length: dice.integer(1, TURNS_MAX) }, () => drawTurn(dice, isImpatient)),
+    turns: Array.from({ length: dice.integer(1, TURNS_MAX) }, () =>
+      isImpatient ? [drawTurn(dice, true), drawTurn(dice, true), drawTurn(dice, false)] : drawTurn(dice, false),
+    ).flat(),
   };
 }
 
@@ -142,7 +144,7 @@ function drawTurn(dice: Dice, isImpatient: boolean): Turn {
     emit: dice.chance(0.2) ? 'provisional' : 'settled',
     end:
       end === 0
-        ? { kind: 'abort', afterMs: dice.integer(0, isImpatient ? 100 : 800) }
+        ? { kind: 'abort', afterMs: dice.integer(0, isImpatient ? 40 : 800) }
         : end === 1
           ? { kind: 'leave', afterParts: dice.integer(0, 6) }
           : end === 2 && dice.chance(0.3)

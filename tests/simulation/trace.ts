@@ -1,5 +1,8 @@
 import { mix } from './hash-chain.js';
 
+/** A scenario has a few hundred. Two sides that answer each other without end in a moment are a failure like any other. */
+const EVENTS_MAX = 200_000;
+
 /** What happened, as one number: two runs of a seed must give the same. Can keep it in words, too. */
 export class Trace {
   readonly lines: string[] | undefined;
@@ -15,7 +18,7 @@ export class Trace {
   }
 
   add(atMs: number, who: number, what: string, ...figures: number[]): void {
-    this.events++;
+    if (++this.events > EVENTS_MAX) throw new Error(`more than ${EVENTS_MAX} events by ${atMs} ms`);
     // Times are fractions of milliseconds: their first six digits behind the point are enough to tell runs apart.
     this.#hash = mix(mix(this.#hash, Math.round(atMs * 1e6) | 0), who);
     for (let i = 0; i < what.length; i++) this.#hash = mix(this.#hash, what.charCodeAt(i));
