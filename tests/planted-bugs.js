@@ -69,7 +69,7 @@ const BUGS = [
   {
     name: 'epoch: old verdicts are applied',
     file: 'edge-sdk/dist/ledger/ledger.js',
-    find: 'if (verdict.epoch !== this.#epoch)',
+    find: 'if (verdict.epoch !== this.epoch)',
     replace: 'if (false)',
     tests: ['tests/property/ledger.test.ts'],
   },

@@ -14,7 +14,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'stale-verdict',
     what: 'the device applies verdicts of an older epoch',
     file: 'edge-sdk/dist/ledger/ledger.js',
-    find: 'if (verdict.epoch !== this.#epoch)',
+    find: 'if (verdict.epoch !== this.epoch)',
     replace: 'if (false)',
   },
   {
@@ -27,9 +27,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'trust-server-length',
     what: 'after a reconnect the device counts on rows that were never acknowledged',
-    file: 'edge-sdk/dist/ledger/ledger.js',
-    find: 'rowsEpoch < this.#ackedEpoch ? 0 : Math.min(this.#acked, length)',
-    replace: 'Math.min(this.#sent, length)',
+    file: 'edge-sdk/dist/ledger/cloud-copy.js',
+    find: 'rowsEpoch < this.#ackedEpoch ? 0 : Math.min(this.acked, length)',
+    replace: 'Math.min(this.sent, length)',
   },
   {
     name: 'rollback-keeps-rows',
@@ -126,7 +126,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'epoch-kept',
     what: 'a roll-back does not raise the epoch',
     file: 'edge-sdk/dist/ledger/ledger.js',
-    find: 'this.#raiseEpoch();\n        this.#advance();\n        const adopted',
+    find: 'this.#copy.raiseEpoch();\n        this.#advance();\n        const adopted',
     replace: 'this.#advance();\n        const adopted',
   },
   {

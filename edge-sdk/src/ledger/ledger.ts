@@ -1,5 +1,6 @@
 import { assert, type Messages, TandemError } from '@tandem/shared';
 import { Branch } from './branch.js';
+import { CloudCopy } from './cloud-copy.js';
 import { cloudEntry, confirm, type LedgerEntry, settleUnasked } from './ledger-entry.js';
 import type { Forward, JudgedDraft, LedgerChange, LineMark } from './ledger-types.js';
 import { RowStore } from './row-store.js';
@@ -22,10 +23,7 @@ export class Ledger {
   #promptLength = 0;
   #settled = 0;
   #fed = 0;
-  #sent = 0;
-  #acked = 0;
-  #ackedEpoch = 0; // of the answer that last raised `acked`
-  #epoch = 0;
+  readonly #copy = new CloudCopy();
   #main: LineMark = { sharedTo: Number.POSITIVE_INFINITY, revision: 0 };
   #branch: Branch | undefined;
 
@@ -53,13 +51,13 @@ export class Ledger {
     return this.#fed;
   }
   get sent(): number {
-    return this.#sent;
+    return this.#copy.sent;
   }
   get acked(): number {
-    return this.#acked;
+    return this.#copy.acked;
   }
   get epoch(): number {
-    return this.#epoch;
+    return this.#copy.epoch;
   }
 
   tokenAt(position: number): number | undefined {
@@ -86,7 +84,7 @@ export class Ledger {
     this.#entries = [];
     this.#promptLength = prompt.length;
     this.#settled = prompt.length;
-    this.#raiseEpoch();
+    this.#copy.raiseEpoch();
     return shared;
   }
 
@@ -124,9 +122,9 @@ export class Ledger {
     this.#branch = undefined;
     this.#fed = Math.min(this.#fed, from);
     this.#rows.truncate(this.#fed);
-    if (this.#fed >= this.#sent) return;
-    this.#acked = Math.min(this.#acked, this.#fed);
-    this.#raiseEpoch();
+    if (this.#fed >= this.sent) return;
+    this.#copy.truncate(this.#fed);
+    this.#copy.raiseEpoch();
   }
 
   /** Appends a token to a line. An accepted one settles once everything before it has. */
@@ -162,25 +160,25 @@ export class Ledger {
    * better go up as token ids, of which the server makes the rows.
    */
   nextForward(askLast: boolean, mayBeTokens = false): Forward | undefined {
-    const from = this.#sent;
+    const from = this.sent;
     if (this.cutLength <= from) return undefined;
     const { to, asTokens } = this.#upstream.next(from, this.cutLength, this.#promptLength, mayBeTokens);
     const { want, drafts } = wantsOf(from, to, (row) => this.entryAt(row + 1), askLast && to === this.length);
-    this.#sent = to;
+    this.#copy.sent = to;
     const payload = this.#upstream.payload(this.#tokens, this.#rows, from, to, asTokens);
-    return { epoch: this.#epoch, from, count: to - from, want, drafts, ...(asTokens ? { asTokens } : {}), payload };
+    return { epoch: this.epoch, from, count: to - from, want, drafts, ...(asTokens ? { asTokens } : {}), payload };
   }
 
   /** Judges drafts by the cloud's own choices. @throws TandemError PROTOCOL_VIOLATION for rows that were not sent. */
   applyVerdict(verdict: Messages['verdict']): LedgerChange {
-    if (verdict.epoch !== this.#epoch) return { kind: 'ignored' };
+    if (verdict.epoch !== this.epoch) return { kind: 'ignored' };
     const judged: JudgedDraft[] = [];
     for (const [index, row] of verdict.rows.entries()) {
       const token = verdict.tokens[index];
       const position = row + 1;
       const logprobs = verdict.logprobs?.[index];
       // In token ids the server goes on alone, and judges rows that it made itself.
-      const rows = this.#upstream.kind.kind === 'rows' ? this.#sent : this.length;
+      const rows = this.#upstream.kind.kind === 'rows' ? this.sent : this.length;
       if (token === undefined || position < this.#promptLength || row >= rows) {
         throw new TandemError('PROTOCOL_VIOLATION', `verdict on row ${row}, the server was sent ${rows}`);
       }
@@ -193,16 +191,15 @@ export class Ledger {
       else this.append(cloudEntry(token, logprobs));
     }
     // A server that extends on its own holds rows that we never sent.
-    if (this.#upstream.kind.kind === 'tokens') this.#sent = Math.max(this.#sent, Math.min(verdict.length, this.length));
+    if (this.#upstream.kind.kind === 'tokens')
+      this.#copy.sent = Math.max(this.sent, Math.min(verdict.length, this.length));
     this.acknowledge(verdict.epoch, verdict.length);
     this.#advance();
     return { kind: 'confirmed', tokens: verdict.rows.length, judged };
   }
 
   acknowledge(epoch: number, length: number): void {
-    if (epoch !== this.#epoch) return;
-    this.#acked = Math.max(this.#acked, Math.min(length, this.#sent));
-    this.#ackedEpoch = epoch;
+    this.#copy.acknowledge(epoch, length);
   }
 
   /**
@@ -210,11 +207,7 @@ export class Ledger {
    * A second forward under way would be answered by a second rewind, so what was sent before counts no more.
    */
   rewind(epoch: number, length: number): boolean {
-    if (epoch !== this.#epoch || length >= this.#sent) return false;
-    // Forwards run in order: what it holds when it refuses one of this epoch is ours.
-    this.#acked = length;
-    this.#raiseEpoch();
-    return true;
+    return this.#copy.rewind(epoch, length);
   }
 
   /**
@@ -222,21 +215,19 @@ export class Ledger {
    * to be ours, and `shared` ones; none of a server that we left and came back to: `rowsEpoch` is before the last answer.
    */
   restart(length: number, rowsEpoch: number, shared = 0): void {
-    this.#acked = Math.max(rowsEpoch < this.#ackedEpoch ? 0 : Math.min(this.#acked, length), shared);
-    this.#raiseEpoch();
-    if (shared > 0) this.#ackedEpoch = this.#epoch;
+    this.#copy.restart(length, rowsEpoch, shared);
   }
 
   /** The row before the first unsettled token goes up again, so that its want is asked anew. */
   askAgain(): void {
-    this.restart(Math.max(0, this.#settled - 1), this.#epoch);
+    this.restart(Math.max(0, this.#settled - 1), this.epoch);
   }
 
   /** Nobody is there to ask: drafts become final as they are, marked, and are never taken back. Returns how many. */
   settleOnDevice(): number {
     const unasked = this.#entries.filter(({ state }) => state === 'unverified');
     for (const entry of unasked) settleUnasked(entry);
-    if (unasked.length > 0) this.#raiseEpoch();
+    if (unasked.length > 0) this.#copy.raiseEpoch();
     this.#advance();
     return unasked.length;
   }
@@ -244,25 +235,19 @@ export class Ledger {
   /** Drops what is not settled, and with it everything under way. */
   cancel(): void {
     this.#truncate(this.#settled);
-    this.#raiseEpoch();
-  }
-
-  /** The server drops what it has not run of an older epoch: only what it acknowledged is known to be there. */
-  #raiseEpoch(): void {
-    this.#epoch++;
-    this.#sent = this.#acked;
+    this.#copy.raiseEpoch();
   }
 
   #rollBack(position: number, wrong: LedgerEntry, right: LedgerEntry, judged: JudgedDraft[]): LedgerChange {
     const dropped = this.length - position;
     const branch = this.#branch;
     this.#truncate(position);
-    this.acknowledge(this.#epoch, this.#sent);
+    this.acknowledge(this.epoch, this.sent);
     this.append({ ...right, entropy: wrong.entropy });
     // A branch that never ran has nothing to give.
     const foreseen = branch?.at === position && branch.entries[0]?.token === right.token && branch.fed > position;
     if (foreseen) this.#adopt(branch);
-    this.#raiseEpoch();
+    this.#copy.raiseEpoch();
     this.#advance();
     const adopted = foreseen ? branch.length - position - 1 : 0;
     return { kind: 'rolled-back', length: position, dropped, adopted, judged };
@@ -300,7 +285,6 @@ export class Ledger {
     this.#upstream.truncate(length);
     this.#settled = Math.min(this.#settled, length);
     this.#fed = Math.min(this.#fed, length);
-    this.#sent = Math.min(this.#sent, length);
-    this.#acked = Math.min(this.#acked, length);
+    this.#copy.truncate(length);
   }
 }
