@@ -6,7 +6,8 @@ import {
   TandemError,
 } from '@tandem/shared';
 import * as limits from '@tandem/shared/limits';
-import * as z from 'zod';
+import { integer, list, number, text } from '@tandem/shared/schema';
+import * as z from 'zod/mini';
 import { MODES } from './exit/decision.js';
 import type { ExitPolicy } from './exit/exit-policy.js';
 import { DEVICES, type DeviceWorker, type RuntimeName, STORAGES } from './platform.js';
@@ -15,15 +16,19 @@ import { DEVICES, type DeviceWorker, type RuntimeName, STORAGES } from './platfo
 
 const deliveryOptions = {
   /** Weight format, as in the manifest; default: the bundle's first, in browsers `f16` where there is one. */
-  format: z.enum(['f32', 'f16', 'q8', 'q4']).optional(),
+  format: z.optional(z.enum(['f32', 'f16', 'q8', 'q4'])),
   /** Browser: where the files are kept; `auto` takes the origin's private file system, else the Cache API, else memory. */
-  storage: z.enum(STORAGES).default('auto'),
+  storage: z._default(z.enum(STORAGES), 'auto'),
   /** Browser: address of the worker script, or a function that starts it; default: `@tandem/edge/worker` by the bundler. */
-  worker: z
-    .union([z.string(), z.instanceof(URL), z.custom<(runtime: RuntimeName) => DeviceWorker>(isFunction, 'a function')])
-    .optional(),
-  onProgress: z.custom<(progress: LoadProgress) => void>(isFunction, 'a function').optional(),
-  signal: z.instanceof(AbortSignal).optional(),
+  worker: z.optional(
+    z.union([
+      z.string(),
+      z.instanceof(URL),
+      z.custom<(runtime: RuntimeName) => DeviceWorker>(isFunction, 'a function'),
+    ]),
+  ),
+  onProgress: z.optional(z.custom<(progress: LoadProgress) => void>(isFunction, 'a function')),
+  signal: z.optional(z.instanceof(AbortSignal)),
 };
 
 /** Of `EdgeModel.availability` and `EdgeModel.download`. */
@@ -35,11 +40,11 @@ export const loadOptionsSchema = z.strictObject({
    * Where the device stages run. Node has `cpu`, `cuda` and `webgpu`, browsers have `wasm` and `webgpu`; `auto` takes the
    * best that starts. What does not start is replaced, and `model.backend` says why.
    */
-  device: z.enum(DEVICES).default('auto'),
+  device: z._default(z.enum(DEVICES), 'auto'),
   /** Threads of one inference step; default: in Node all cores but at most 4, in browsers 1. */
-  threads: z.int().min(1).max(256).optional(),
+  threads: z.optional(integer(1, 256)),
   /** Browser: address of onnxruntime-web's `.wasm` file; default: where the bundler put it, next to the worker. */
-  runtimeUrl: z.union([z.string(), z.instanceof(URL)]).optional(),
+  runtimeUrl: z.optional(z.union([z.string(), z.instanceof(URL)])),
 });
 
 export interface LoadProgress {
@@ -58,11 +63,11 @@ export const cloudOptionsSchema = z.strictObject({
   /** Address of the server, `ws://…` or `wss://…`, or a function that says it anew for every connection. */
   url: z.union([addressSchema, z.custom<() => string | Promise<string>>(isFunction)], ADDRESS),
   /** Credential, or a function that mints a fresh one for every connection. */
-  token: z.union([z.string(), z.custom<() => string | Promise<string>>(isFunction)]).optional(),
+  token: z.optional(z.union([z.string(), z.custom<() => string | Promise<string>>(isFunction)])),
   /** Milliseconds without a connection after which `onCloudUnavailable` applies. */
-  unavailableAfterMs: z.number().min(0).default(5_000),
+  unavailableAfterMs: z._default(number(0), 5_000),
   /** Puts something between session and server, such as a simulated link. Called once; what it returns connects and reconnects. */
-  wrapTransport: z.custom<(connect: Connect) => Connect>(isFunction, 'a function').optional(),
+  wrapTransport: z.optional(z.custom<(connect: Connect) => Connect>(isFunction, 'a function')),
 });
 
 const exitPolicySchema = z.custom<ExitPolicy>(
@@ -72,85 +77,84 @@ const exitPolicySchema = z.custom<ExitPolicy>(
 
 export const sessionOptionsSchema = z
   .strictObject({
-    cloud: cloudOptionsSchema.optional(),
-    mode: z.enum(MODES).default('exact'),
+    cloud: z.optional(cloudOptionsSchema),
+    mode: z._default(z.enum(MODES), 'exact'),
     /**
      * Whether the server may hand passages at which the model is unsure to a larger one. The text so far goes to that
      * model's machine in clear, and the tokens are no longer those of the unsplit model: `never` unless you say so.
      */
-    largerModel: z.enum(LARGER_MODEL_CONSENTS).default('never'),
-    onCloudUnavailable: z.enum(['degrade', 'wait', 'fail']).default('degrade'),
+    largerModel: z._default(z.enum(LARGER_MODEL_CONSENTS), 'never'),
+    onCloudUnavailable: z._default(z.enum(['degrade', 'wait', 'fail']), 'degrade'),
     /** Positions that the session may come to; default: the model's context. */
-    capacity: z.int().min(2).optional(),
+    capacity: z.optional(integer(2)),
     /**
      * How the prompts of this session and of others begin, a system prompt for example. The server keeps its rows once
      * for all sessions of the same credential: later ones do not send them again. Whole blocks of 64 tokens count.
      */
-    sharedPrefix: z.string().min(1).optional(),
+    sharedPrefix: z.optional(z.string().check(z.minLength(1))),
     /** Whether this device is likely to come back after it has left: the server keeps its context longer than others'. */
-    likelyToReturn: z.boolean().default(false),
+    likelyToReturn: z._default(z.boolean(), false),
     /** How rows travel; default: f16, or int8 in groups for rows wider than 1,024. The text may depend on it. */
-    codec: z.enum(ROW_CODEC_NAMES).optional(),
+    codec: z.optional(z.enum(ROW_CODEC_NAMES)),
     /**
      * What goes up of a prompt: its rows, or token ids of which the server makes the rows; by default what is quicker, in
      * browsers rows.
      */
-    promptAs: z.enum(['auto', 'rows', 'tokens']).default('auto'),
+    promptAs: z._default(z.enum(['auto', 'rows', 'tokens']), 'auto'),
     /** Drafts that may rest on unverified drafts, at most; by default as many as pay. 0: a round trip per unsure token. */
-    draftLength: z.int().min(0).max(limits.DRAFT_LENGTH_MAX).default(limits.DRAFT_LENGTH_MAX),
+    draftLength: z._default(integer(0, limits.DRAFT_LENGTH_MAX), limits.DRAFT_LENGTH_MAX),
     /** Chance to be of use below which nothing is drafted, even where it would pay: saves the device's energy. */
-    draftFloor: z.number().min(0).max(1).default(0),
+    draftFloor: z._default(number(0, 1), 0),
     /** Whether the device drafts a second continuation in case a draft is wrong. */
-    branches: z.boolean().default(true),
+    branches: z._default(z.boolean(), true),
     /** What a millisecond of the server is worth in milliseconds of the user: higher means fewer, larger forwards. */
-    cloudPrice: z.number().min(0).max(100).default(0.45),
+    cloudPrice: z._default(number(0, 100), 0.45),
     /** Probability from which on an exit's token counts as sure; one for all exits or one per exit. */
-    threshold: z.union([z.number().min(0).max(1), z.array(z.number().min(0).max(1)).min(1).max(64)]).optional(),
+    threshold: z.optional(z.union([number(0, 1), list(number(0, 1), 64, 1)])),
     /**
      * Collaborative mode: largest share of a text's tokens that may be settled here and differ from the whole model's choice;
      * takes the bundle's calibrated thresholds. Default 0.01 where the bundle has them.
      */
-    epsilon: z.number().gt(0).lt(1).optional(),
+    epsilon: z.optional(z.number().check(z.gt(0), z.lt(1))),
     /** Decides instead of `threshold`. */
-    policy: exitPolicySchema.optional(),
+    policy: z.optional(exitPolicySchema),
   })
-  .refine((options) => options.mode === 'device-only' || options.cloud, {
-    path: ['cloud'],
-    error: 'this mode needs cloud: { url }; device-only needs none',
-  })
-  .refine(({ epsilon, mode }) => epsilon === undefined || mode === 'collaborative', {
-    path: ['epsilon'],
-    error: 'only collaborative mode accepts on the device with a guarantee; leave it out',
-  })
-  .refine(({ epsilon, threshold, policy }) => epsilon === undefined || (threshold ?? policy) === undefined, {
-    path: ['epsilon'],
-    error: 'it brings its own thresholds; give either epsilon or threshold or policy',
-  })
-  .refine((options) => options.mode !== 'device-only' || options.largerModel === 'never', {
-    path: ['largerModel'],
-    error: 'device-only opens no socket, and only a server knows a larger model; choose another mode or never',
-  });
+  .check(
+    z.refine((options) => options.mode === 'device-only' || options.cloud, {
+      path: ['cloud'],
+      error: 'this mode needs cloud: { url }; device-only needs none',
+    }),
+    z.refine(({ epsilon, mode }) => epsilon === undefined || mode === 'collaborative', {
+      path: ['epsilon'],
+      error: 'only collaborative mode accepts on the device with a guarantee; leave it out',
+    }),
+    z.refine(({ epsilon, threshold, policy }) => epsilon === undefined || (threshold ?? policy) === undefined, {
+      path: ['epsilon'],
+      error: 'it brings its own thresholds; give either epsilon or threshold or policy',
+    }),
+    z.refine((options) => options.mode !== 'device-only' || options.largerModel === 'never', {
+      path: ['largerModel'],
+      error: 'device-only opens no socket, and only a server knows a larger model; choose another mode or never',
+    }),
+  );
 
 /** Of `EdgeModel.restoreSession`: what a saved session cannot hold. All else is as it was. */
 export const restoreOptionsSchema = z.strictObject({
-  cloud: cloudOptionsSchema.optional(),
-  onCloudUnavailable: z.enum(['degrade', 'wait', 'fail']).default('degrade'),
+  cloud: z.optional(cloudOptionsSchema),
+  onCloudUnavailable: z._default(z.enum(['degrade', 'wait', 'fail']), 'degrade'),
   /** The same that the session was created with, where it was given one. */
-  policy: exitPolicySchema.optional(),
+  policy: z.optional(exitPolicySchema),
 });
 
 export const generateOptionsSchema = z.strictObject({
   ...samplingSettingsSchema.shape,
   /** Tokens to generate at most; the end of the context ends it, too. */
-  maxOutputTokens: z.int().min(1).default(128),
+  maxOutputTokens: z._default(integer(1), 128),
   /** Texts at which generation ends; they are not part of the output. */
-  stopSequences: z
-    .array(z.string().min(1).max(limits.STOP_SEQUENCE_CHARS_MAX))
-    .max(limits.STOP_SEQUENCES_MAX)
-    .default([]),
+  stopSequences: z._default(list(text(limits.STOP_SEQUENCE_CHARS_MAX, 1), limits.STOP_SEQUENCES_MAX), []),
   /** `provisional` also hands out drafts as they come, in `part.provisional`, to be shown until they are settled. */
-  emit: z.enum(['settled', 'provisional']).default('settled'),
-  signal: z.instanceof(AbortSignal).optional(),
+  emit: z._default(z.enum(['settled', 'provisional']), 'settled'),
+  signal: z.optional(z.instanceof(AbortSignal)),
 });
 
 export type DeliveryOptions = z.input<typeof deliveryOptionsSchema>;
@@ -163,7 +167,7 @@ export type ParsedSessionOptions = z.output<typeof sessionOptionsSchema>;
 export type ParsedGenerateOptions = z.output<typeof generateOptionsSchema>;
 
 /** @throws TandemError INVALID_OPTION that names the option, what is wrong with it and, for a typo, what exists. */
-export function parseOptions<Schema extends z.ZodType>(
+export function parseOptions<Schema extends z.ZodMiniType>(
   schema: Schema,
   where: string,
   options: unknown,
@@ -180,13 +184,13 @@ export function parseOptions<Schema extends z.ZodType>(
 }
 
 /** Names that exist where `path` leads; nested options lie in optional objects. */
-function optionNames(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+function optionNames(schema: z.ZodMiniType, path: readonly PropertyKey[]): string[] {
   let place: unknown = schema;
   for (const name of path) {
-    if (place instanceof z.ZodObject) place = place.shape[String(name)];
-    while (place instanceof z.ZodOptional || place instanceof z.ZodDefault) place = place.unwrap();
+    if (place instanceof z.ZodMiniObject) place = place.shape[String(name)];
+    while (place instanceof z.ZodMiniOptional || place instanceof z.ZodMiniDefault) place = place.def.innerType;
   }
-  return place instanceof z.ZodObject ? Object.keys(place.shape) : [];
+  return place instanceof z.ZodMiniObject ? Object.keys(place.shape) : [];
 }
 
 function isFunction(value: unknown): boolean {

@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
  * What an app's page loads for the SDK, without the library of the tokenizer. The worker and the runtime are files of their own, and
  * so is what a page loads later, if ever: chat templates.
  */
-const PAGE_BYTES_MAX = 60_000;
+const PAGE_BYTES_MAX = 50_000;
 
 it('the client core is small, and nothing of Node or of the runtime is in it', async () => {
   const { outputFiles, metafile } = await build({

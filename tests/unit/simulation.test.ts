@@ -83,7 +83,7 @@ test('the oracle, which knows no engine, says what the unsplit production engine
 
 test('contexts are compacted, and dropped, while their texts are told', async () => {
   const evictions = { rows: 0, nothing: 0 };
-  for (const index of SEEDS.slice(0, 40)) {
+  for (const index of SEEDS.slice(0, 80)) {
     const world = new World(drawScenario(seedOf(BASE, index)));
     await world.run();
     for (const server of world.servers) {

@@ -1,20 +1,16 @@
 import { TandemError } from '@tandem/shared';
-import * as z from 'zod';
+import { list, text } from '@tandem/shared/schema';
+import * as z from 'zod/mini';
 import { BoundedTemplate, TemplateLimitError } from './bounded-template.js';
 import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from './render-chat.js';
 
 const MESSAGES_MAX = 4_096;
 
-const messagesSchema = z
-  .array(z.strictObject({ role: z.string().min(1).max(64), content: z.string() }))
-  .min(1)
-  .max(MESSAGES_MAX);
+const messagesSchema = list(z.strictObject({ role: text(64, 1), content: z.string() }), MESSAGES_MAX, 1);
 
 /** `tokenizer_config.json`, as far as a conversation needs it. Older files name several templates; `default` counts. */
 const configSchema = z.looseObject({
-  chat_template: z
-    .union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() })).max(64)])
-    .nullish(),
+  chat_template: z.nullish(z.union([z.string(), list(z.looseObject({ name: z.string(), template: z.string() }), 64)])),
 });
 
 /** How a model wants conversations written. */

@@ -1,50 +1,51 @@
 import { crc32, type Manifest, samplingSettingsSchema, TandemError } from '@tandem/shared';
 import * as limits from '@tandem/shared/limits';
-import * as z from 'zod';
+import { integer, list, text } from '@tandem/shared/schema';
+import * as z from 'zod/mini';
 import { ENTROPY_HISTORY } from '../exit/exit-policy.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { cloudEntry } from '../ledger/ledger-entry.js';
 import { CHECKSUM_BYTES, HEAD_BYTES, type LastGeneration, MAGIC, VERSION } from './saved-session.js';
 
 /** The way back from bytes; saved-session.ts has the layout. In a file of its own: most pages never load it. */
-const tokenId = z.int().min(0).max(0xffffffff);
+const tokenId = integer(0, 0xffffffff);
 const originSchema = z.union([
   z.strictObject({
     kind: z.literal('exit'),
-    stage: z.int().min(1).max(64),
+    stage: integer(1, 64),
     verified: z.boolean(),
     degraded: z.boolean(),
   }),
   z.strictObject({ kind: z.literal('cloud') }),
-  z.strictObject({ kind: z.literal('larger-model'), model: z.string().max(limits.MODEL_NAME_CHARS_MAX) }),
+  z.strictObject({ kind: z.literal('larger-model'), model: text(limits.MODEL_NAME_CHARS_MAX) }),
 ]);
 
 const savedSchema = z.strictObject({
   /** Manifest fingerprint and weight format: other weights tell another story. */
-  model: z.string().max(128),
-  format: z.string().max(16),
+  model: text(128),
+  format: text(16),
   /** Name of the exit policy, with its numbers. */
-  policy: z.string().max(4_096),
+  policy: text(4_096),
   /** As given to `createSession`; checked there once more. */
   options: z.custom<Record<string, unknown>>((value) => typeof value === 'object' && value !== null, 'an object'),
-  promptLength: z.int().min(0),
+  promptLength: integer(0),
   /** Prompt, then what is settled. */
-  tokens: z.array(tokenId).max(limits.SAVED_TOKENS_MAX),
+  tokens: list(tokenId, limits.SAVED_TOKENS_MAX),
   /** Each kind of origin once, and for every generated token which of them. */
-  origins: z.array(originSchema).max(1_024),
-  originOf: z.array(z.int().min(0).max(1_023)).max(limits.SAVED_TOKENS_MAX),
+  origins: list(originSchema, 1_024),
+  originOf: list(integer(0, 1_023), limits.SAVED_TOKENS_MAX),
   /** Of the last generated tokens; rolling policies look back at them. */
-  entropies: z.array(z.number()).max(ENTROPY_HISTORY),
+  entropies: list(z.number(), ENTROPY_HISTORY),
   /** The generation that made the last tokens. */
-  generation: z
-    .strictObject({
+  generation: z.optional(
+    z.strictObject({
       ...samplingSettingsSchema.shape,
-      maxOutputTokens: z.int().min(1),
-      stopSequences: z.array(z.string().max(limits.STOP_SEQUENCE_CHARS_MAX)).max(limits.STOP_SEQUENCES_MAX),
+      maxOutputTokens: integer(1),
+      stopSequences: list(text(limits.STOP_SEQUENCE_CHARS_MAX), limits.STOP_SEQUENCES_MAX),
       emit: z.enum(['settled', 'provisional']),
       isFinished: z.boolean(),
-    })
-    .optional(),
+    }),
+  ),
 });
 
 export type SavedSession = z.output<typeof savedSchema>;

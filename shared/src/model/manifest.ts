@@ -1,6 +1,6 @@
-import '../platform/no-eval.js';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { TandemError } from '../errors.js';
+import { integer, list, matching, number, text } from '../platform/schema.js';
 import { calibrationSchema } from './calibration.js';
 import { FORMATS, type Format } from './format.js';
 
@@ -8,42 +8,33 @@ import { FORMATS, type Format } from './format.js';
 export const BUNDLE_VERSION = 1;
 
 const LAYERS_MAX = 1_024;
-const count = (max: number) => z.int().min(1).max(max);
-const sha256 = z
-  .string()
-  .length(64)
-  .regex(/^[0-9a-f]+$/);
+const count = (max: number) => integer(1, max);
+const sha256 = matching(/^[0-9a-f]{64}$/);
 
 /** A plain name: a manifest must not be able to point outside its folder. */
-const fileName = z
-  .string()
-  .max(128)
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
+const fileName = matching(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
 const fileEntry = z.strictObject({
   file: fileName,
-  bytes: z.int().min(0).max(Number.MAX_SAFE_INTEGER),
+  bytes: integer(0),
   sha256,
 });
 
 const stage = z.strictObject({
   /** First layer, and the layer after the last. */
-  from: z.int().min(0).max(LAYERS_MAX),
+  from: integer(0, LAYERS_MAX),
   to: count(LAYERS_MAX),
   input: z.enum(['tokens', 'rows']),
   head: z.enum(['exit', 'model', 'none']),
   files: z.partialRecord(z.enum(FORMATS), fileEntry),
   /** Weights that lie beside the file of a format (ONNX external data), because it would exceed 2 GiB. */
-  data: z.partialRecord(z.enum(FORMATS), fileEntry).optional(),
+  data: z.optional(z.partialRecord(z.enum(FORMATS), fileEntry)),
 });
 
 const manifest = z.strictObject({
   version: z.literal(BUNDLE_VERSION),
-  name: z.string().min(1).max(128),
+  name: text(128, 1),
   /** `model_type` of the checkpoint. Told to people; programs look at the graphs. */
-  architecture: z
-    .string()
-    .max(64)
-    .regex(/^[a-z0-9][a-z0-9_]*$/),
+  architecture: matching(/^[a-z0-9][a-z0-9_]*$/, 64),
   /**
    * sha256 over config, weights, exits and tokenizer of the checkpoint: the identity of the model that device and
    * server compare. It depends neither on the cut nor on the weight format.
@@ -57,20 +48,20 @@ const manifest = z.strictObject({
   feedForward: count(1_048_576),
   vocabularySize: count(4_194_304),
   contextLength: count(4_194_304),
-  ropeTheta: z.number().positive().max(1e12),
-  normEpsilon: z.number().min(0).max(1),
+  ropeTheta: z.number().check(z.gt(0), z.lte(1e12)),
+  normEpsilon: number(0, 1),
   tiedHead: z.boolean(),
-  bosTokenId: z.int().min(0).nullable(),
-  eosTokenIds: z.array(z.int().min(0)).max(64),
+  bosTokenId: z.nullable(integer(0)),
+  eosTokenIds: list(integer(0), 64),
   /** Layer numbers after which the device can stop. */
-  exits: z.array(count(LAYERS_MAX)).max(64),
+  exits: list(count(LAYERS_MAX), 64),
   /** The layer at which the cloud takes over. */
   cut: count(LAYERS_MAX),
-  formats: z.array(z.enum(FORMATS)).min(1).max(FORMATS.length),
-  stages: z.array(stage).min(1).max(64),
-  tokenizer: z.array(fileEntry).max(8),
+  formats: list(z.enum(FORMATS), FORMATS.length, 1),
+  stages: list(stage, 64, 1),
+  tokenizer: list(fileEntry, 8),
   /** Exit thresholds with a guarantee; at most one entry per weight format. */
-  calibration: z.array(calibrationSchema).max(FORMATS.length).optional(),
+  calibration: z.optional(list(calibrationSchema, FORMATS.length)),
 });
 
 /** What a bundle says about itself. */

@@ -30,7 +30,7 @@ const chatRequestSchema = z.strictObject({
   /** OpenAI's newer name for it. */
   max_completion_tokens: maxTokensSchema,
   logprobs: z.boolean().nullish(),
-  top_logprobs: samplingSettingsSchema.shape.logprobs.nullish(),
+  top_logprobs: z.nullish(samplingSettingsSchema.shape.logprobs),
   response_format: z.strictObject({ type: z.literal('text', 'only text is supported') }).nullish(),
   tools: z.array(z.never('not supported')).nullish(),
   tool_choice: z.literal(['none', 'auto'], 'not supported').nullish(),

@@ -20,15 +20,15 @@ export const maxTokensSchema = z.int().min(1).max(EXTEND_TOKENS_MAX).nullish();
  */
 export const commonFields = {
   model: z.string().min(1).max(256),
-  temperature: temperature.unwrap().nullish(),
-  top_p: topP.unwrap().nullish(),
-  seed: seed.unwrap().nullish(),
+  temperature: z.nullish(temperature.def.innerType),
+  top_p: z.nullish(topP.def.innerType),
+  seed: z.nullish(seed.def.innerType),
   stop: z.union([stop, z.array(stop).max(STOP_SEQUENCES_MAX)]).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.strictObject({ include_usage: z.boolean().optional() }).nullish(),
   /** As in vLLM and llama.cpp; -1 and 0 keep all. */
-  top_k: topK.unwrap().or(z.literal(-1)).nullish(),
-  min_p: minP.unwrap().nullish(),
+  top_k: z.nullish(z.union([topK.def.innerType, z.literal(-1)])),
+  min_p: z.nullish(minP.def.innerType),
   n: nothing(1),
   presence_penalty: nothing(0),
   frequency_penalty: nothing(0),
@@ -43,7 +43,7 @@ export const completionRequestSchema = z.strictObject({
   max_tokens: maxTokensSchema,
   best_of: nothing(1),
   echo: nothing(false),
-  logprobs: samplingSettingsSchema.shape.logprobs.nullish(),
+  logprobs: z.nullish(samplingSettingsSchema.shape.logprobs),
   suffix: z.null('not supported').optional(),
 });
 

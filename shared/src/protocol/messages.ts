@@ -1,5 +1,4 @@
-import '../platform/no-eval.js';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import {
   EXTEND_TOKENS_MAX,
@@ -10,6 +9,7 @@ import {
   PASSAGE_TOKENS_MAX,
   PREFIX_BLOCKS_MAX,
 } from '../limits.js';
+import { integer, list, number, text } from '../platform/schema.js';
 import { samplingSettingsSchema } from '../sampling/settings.js';
 import { PREFIX_HASH_CHARS } from './prefix-blocks.js';
 
@@ -25,11 +25,11 @@ export const CREDENTIAL_PREFIX = 'tandem.token.';
 /** Session id in the path, so that a load balancer can hash it. */
 export const SESSION_PATH = '/v1/sessions/';
 
-const epoch = z.int().min(0).max(0xffffffff);
-const position = z.int().min(0).max(0xffffffff);
-const tokenId = z.int().min(0).max(0xffffffff);
-const modelName = z.string().max(MODEL_NAME_CHARS_MAX);
-const milliseconds = z.number().min(0);
+const epoch = integer(0, 0xffffffff);
+const position = integer(0, 0xffffffff);
+const tokenId = integer(0, 0xffffffff);
+const modelName = text(MODEL_NAME_CHARS_MAX);
+const milliseconds = number(0);
 
 /** 128 random bits in base64url take 22. */
 const RESUME_TOKEN_CHARS_MAX = 64;
@@ -44,40 +44,40 @@ export const MESSAGE_SCHEMAS = {
   /** Client → server, first on every connection. */
   'session-open': z.strictObject({
     /** Manifest fingerprint: both sides must hold the same model. */
-    model: z.string().max(128),
+    model: text(128),
     /** Weight format: the same weights in q8 and in f32 tell different stories. */
-    format: z.string().max(16),
+    format: text(16),
     context: z.enum(CONTEXT_KINDS),
     /** Name of the codec that rows pass at the cut; with `context: tokens` the server applies it itself. */
-    codec: z.string().max(32),
+    codec: text(32),
     /** Positions that the session may come to. */
     capacity: position,
     epoch,
     /** Hashes of the token blocks that the text will begin with (prefix-blocks.ts), for rows that another session sent. */
-    prefix: z.array(z.string().length(PREFIX_HASH_CHARS)).max(PREFIX_BLOCKS_MAX).optional(),
+    prefix: z.optional(list(text(PREFIX_HASH_CHARS, PREFIX_HASH_CHARS), PREFIX_BLOCKS_MAX)),
     /** From the last `session-opened` of this session: proves that it is the same client. */
-    resume: z.string().max(RESUME_TOKEN_CHARS_MAX).optional(),
+    resume: z.optional(text(RESUME_TOKEN_CHARS_MAX)),
     /** After a loss of connection this client is likely to come back: keep its context longer than others'. */
-    returns: z.boolean().optional(),
+    returns: z.optional(z.boolean()),
     /** Default `never`. */
-    largerModel: z.enum(LARGER_MODEL_CONSENTS).optional(),
+    largerModel: z.optional(z.enum(LARGER_MODEL_CONSENTS)),
     /**
      * Drawn anew for every ledger. Two devices, or two tabs, that share a session id must not take each other's rows for
      * their own: where it differs from the last connection's, the session begins with no rows.
      */
-    ledger: z.int().min(0).max(0xffffffff).optional(),
+    ledger: z.optional(integer(0, 0xffffffff)),
   }),
   /** Server → client: the session is there and holds `length` rows, as of a forward of `epoch`. */
   'session-opened': z.strictObject({
     epoch,
     length: position,
-    forwardsInFlight: z.int().min(1).max(64),
+    forwardsInFlight: integer(1, 64),
     /** Of these rows so many are those of the declared prefix, from another session: they need not be sent. */
-    prefix: position.optional(),
+    prefix: z.optional(position),
     /** Good once, for the next `session-open` of this session. */
-    resume: z.string().max(RESUME_TOKEN_CHARS_MAX).optional(),
+    resume: z.optional(text(RESUME_TOKEN_CHARS_MAX)),
     /** There is a larger model, and this session allows it: forwards of rows bring `tokens` from now on. */
-    largerModel: modelName.optional(),
+    largerModel: z.optional(modelName),
   }),
   /** Client → server: free the session. */
   'session-close': z.strictObject({}),
@@ -85,66 +85,58 @@ export const MESSAGE_SCHEMAS = {
   'context-forward': z.strictObject({
     epoch,
     from: position,
-    count: z.int().min(0).max(FORWARD_ROWS_MAX),
+    count: integer(0, FORWARD_ROWS_MAX),
     /** Ascending positions of rows whose next token is asked for. */
-    want: z.array(position).max(FORWARD_WANTS_MAX),
+    want: list(position, FORWARD_WANTS_MAX),
     /** Draft for the token after each wanted row; the last may be missing. */
-    drafts: z.array(tokenId).max(FORWARD_WANTS_MAX),
-    sampling: samplingSettingsSchema.optional(),
+    drafts: list(tokenId, FORWARD_WANTS_MAX),
+    sampling: z.optional(samplingSettingsSchema),
     /**
      * The payload is token ids although the session is one of rows: the server makes the rows itself, with the device's
      * stages. Only from position 0 on, for a prompt that is shorter so.
      */
-    asTokens: z.literal(true).optional(),
+    asTokens: z.optional(z.literal(true)),
     /** After judging the last row, go on alone for so many tokens (context: tokens only). */
-    extend: z.int().min(0).max(EXTEND_TOKENS_MAX).optional(),
+    extend: z.optional(integer(0, EXTEND_TOKENS_MAX)),
     /** With this forward the session's first rows are those of so many declared prefix blocks: others may have them. */
-    prefix: z.int().min(0).max(PREFIX_BLOCKS_MAX).optional(),
+    prefix: z.optional(integer(0, PREFIX_BLOCKS_MAX)),
     /** Token ids of the rows, where `session-opened` named a larger model: it reads text. */
-    tokens: z.array(tokenId).max(FORWARD_ROWS_MAX).optional(),
+    tokens: z.optional(list(tokenId, FORWARD_ROWS_MAX)),
   }),
   /** Server → client: the cloud's own choice after each judged row, up to and including the first that differs. */
   verdict: z.strictObject({
     epoch,
-    rows: z.array(position).max(FORWARD_WANTS_MAX),
-    tokens: z.array(tokenId).max(FORWARD_WANTS_MAX),
+    rows: list(position, FORWARD_WANTS_MAX),
+    tokens: list(tokenId, FORWARD_WANTS_MAX),
     mismatch: z.boolean(),
     /** Rows that the server holds now. */
     length: position,
     engineMs: milliseconds,
     queueMs: milliseconds,
     /** Where sampling asked for them, of every token: its log probability, then pairs of the likeliest tokens and theirs. */
-    logprobs: z
-      .array(
-        z
-          .array(z.number())
-          .min(1)
-          .max(1 + 2 * LOGPROBS_TOP_MAX),
-      )
-      .max(FORWARD_WANTS_MAX)
-      .optional(),
+    logprobs: z.optional(list(list(z.number(), 1 + 2 * LOGPROBS_TOP_MAX, 1), FORWARD_WANTS_MAX)),
     /** Row `length` goes to the larger model. The rest of this answer follows: a passage or, if none comes, a verdict. */
-    handedOver: z.boolean().optional(),
+    handedOver: z.optional(z.boolean()),
   }),
   /** Server → client: I hold only `length` rows, send from there. */
   'context-rewind': z.strictObject({ epoch, length: position }),
   /** Server → client: a forward without wants was taken in. */
   credit: z.strictObject({ epoch, length: position }),
-  ping: z.strictObject({ nonce: z.int().min(0).max(0xffffffff) }),
-  pong: z.strictObject({ nonce: z.int().min(0).max(0xffffffff) }),
+  ping: z.strictObject({ nonce: integer(0, 0xffffffff) }),
+  pong: z.strictObject({ nonce: integer(0, 0xffffffff) }),
   /** Server → client: connect again elsewhere, within `deadlineMs`. */
   drain: z.strictObject({ deadlineMs: milliseconds }),
   /** Either way, before closing. */
   error: z.strictObject({
     code: z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]),
-    message: z.string().max(1_024),
-    retryAfterMs: milliseconds.optional(),
+    message: text(1_024),
+    retryAfterMs: z.optional(milliseconds),
   }),
   /** Server → client: what a larger model wrote behind row `row`. Ends the epoch as a mismatch at that row does. */
   passage: z.strictObject({
     epoch,
     row: position,
-    tokens: z.array(tokenId).min(1).max(PASSAGE_TOKENS_MAX),
+    tokens: list(tokenId, PASSAGE_TOKENS_MAX, 1),
     model: modelName,
   }),
 } as const;
