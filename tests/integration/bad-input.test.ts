@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startServer } from '@tandem/cloud';
 import { EdgeModel, type ErrorCode, isTandemError, type TandemError } from '@tandem/edge';
+import { simulateLink } from '@tandem/netsim';
+import type { Connect } from '@tandem/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Bench, startBench, tell, tellUnsplit } from '../support/exactness.js';
 import { OPENINGS } from '../support/tales.js';
@@ -143,8 +145,10 @@ describe('bad input', () => {
 
   it('a server that goes away in mid-story: the text so far is in the error', async () => {
     const server = await startServer({ model: bench.bundle, format: 'q8', port: 0, logLevel: 'silent' });
+    // The link takes its time: on a quick one the story may be told before the server has gone.
+    const wrapTransport = (connect: Connect) => simulateLink(connect, { rttMs: 40 }).connect;
     const session = await bench.model.createSession({
-      cloud: { url: server.url, unavailableAfterMs: 300 },
+      cloud: { url: server.url, unavailableAfterMs: 300, wrapTransport },
       onCloudUnavailable: 'fail',
     });
     let told = '';

@@ -9,7 +9,7 @@ const FUNCTION_LINES_MAX = 70;
 /** Which packages a package may import. `tests/netsim` is a package of its own that users get. */
 const ARROWS: Record<string, RegExp> = {
   'shared/': /^$/,
-  'edge-sdk/': /^@tandem\/shared(\/(limits|node|openai|tokenizer))?$/,
+  'edge-sdk/': /^@tandem\/shared(\/(limits|node|openai|schema|tokenizer))?$/,
   'cloud-server/': /^@tandem\/shared(\/(limits|node|openai|tokenizer))?$/,
   'model-kit/': /^@tandem\/shared(\/(limits|node|openai|tokenizer))?$/,
   'tests/netsim/': /^@tandem\/shared$/,
