@@ -1,6 +1,6 @@
 export { type ErrorCode, isTandemError, TandemError, type TokenLogprobs } from '@tandem/shared';
 export type { Tokenizer } from '@tandem/shared/tokenizer';
-export type { ChatMessage, ChatTemplateOptions } from './chat/render-chat.js';
+export type { ChatMessage, ChatTemplateOptions } from './chat/chat-message.js';
 export type { ConnectionState, SessionEvent } from './events.js';
 export { patience, saturation } from './exit/agreement-policies.js';
 export { type CalibratedOptions, calibrated } from './exit/calibrated.js';

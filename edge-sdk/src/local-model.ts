@@ -9,13 +9,8 @@ import {
   TandemError,
 } from '@tandem/shared';
 import { loadTokenizer, type Tokenizer } from '@tandem/shared/tokenizer';
-import {
-  type ChatMessage,
-  type ChatRenderer,
-  type ChatTemplateOptions,
-  loadChatTemplate,
-  renderChat,
-} from './chat/render-chat.js';
+import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from './chat/chat-message.js';
+import { loadChatTemplate, renderChat } from './chat/render-chat.js';
 import { Acceptance } from './control/acceptance.js';
 import { sessionPolicy } from './exit/session-policy.js';
 import type { AnyModel } from './host/model-api.js';
@@ -31,8 +26,8 @@ import {
 } from './options.js';
 import type { DeviceModel } from './platform.js';
 import { kernelFingerprint } from './session/kernel-fingerprint.js';
+import type { LastGeneration } from './session/last-generation.js';
 import { PrefixCache } from './session/prefix-cache.js';
-import type { LastGeneration } from './session/saved-session.js';
 import { Session } from './session/session.js';
 
 /** A model that runs here, once it is opened. What an app calls is `EdgeModel`, which knows how to get one. */

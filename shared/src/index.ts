@@ -42,7 +42,6 @@ export {
   type Arithmetic,
   type BiasedTensor,
   type LayerArithmetic,
-  layerTensors,
   llamaArithmetic,
   type RotaryAngles,
 } from './model/arithmetic.js';
@@ -60,7 +59,14 @@ export {
   type ManifestStage,
   parseManifest,
 } from './model/manifest.js';
-export type { ExitWeights, LayerTensor, LayerWeights, ModelShape, ModelWeights } from './model/model-weights.js';
+export {
+  type ExitWeights,
+  type LayerTensor,
+  type LayerWeights,
+  layerTensors,
+  type ModelShape,
+  type ModelWeights,
+} from './model/model-weights.js';
 export { ReferenceStageModel, type ReferenceStageOptions } from './model/reference-transformer.js';
 export { type RopeTables, ropeTables, rotaryTables } from './model/rope.js';
 export { crc32 } from './numeric/crc32.js';

@@ -2,7 +2,7 @@ import { TandemError } from '@tandem/shared';
 import { list, text } from '@tandem/shared/schema';
 import * as z from 'zod/mini';
 import { BoundedTemplate, TemplateLimitError } from './bounded-template.js';
-import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from './render-chat.js';
+import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from './chat-message.js';
 
 const MESSAGES_MAX = 4_096;
 

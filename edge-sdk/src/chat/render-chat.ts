@@ -1,21 +1,5 @@
 import { TandemError } from '@tandem/shared';
-
-/** One turn of a conversation. */
-export interface ChatMessage {
-  /** `user`, `assistant` and, where the model knows it, `system`. */
-  role: string;
-  content: string;
-}
-
-export interface ChatTemplateOptions {
-  /** Whether the text ends where the assistant begins to speak. Default true. */
-  addGenerationPrompt?: boolean;
-}
-
-/** A chat template; its code is loaded where a model has one. */
-export interface ChatRenderer {
-  render(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
-}
+import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from './chat-message.js';
 
 /**
  * The chat template among a bundle's tokenizer files, if there is one. A template engine is loaded only where a template may be.

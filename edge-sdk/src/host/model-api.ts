@@ -1,7 +1,7 @@
 import type { Manifest, RowCodecName } from '@tandem/shared';
 import type { Tokenizer } from '@tandem/shared/tokenizer';
 import type { Observable } from 'rxjs';
-import type { ChatMessage, ChatTemplateOptions } from '../chat/render-chat.js';
+import type { ChatMessage, ChatTemplateOptions } from '../chat/chat-message.js';
 import type { ConnectionState, SessionEvent } from '../events.js';
 import type { LinkState } from '../link/cloud-link.js';
 import type { GenerateOptions, RestoreOptions, SessionOptions } from '../options.js';

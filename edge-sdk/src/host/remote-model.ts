@@ -1,13 +1,8 @@
 import { type Manifest, TandemError } from '@tandem/shared';
 import { loadTokenizer, type Tokenizer } from '@tandem/shared/tokenizer';
 import { startModelHost } from '#model-worker';
-import {
-  type ChatMessage,
-  type ChatRenderer,
-  type ChatTemplateOptions,
-  loadChatTemplate,
-  renderChat,
-} from '../chat/render-chat.js';
+import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from '../chat/chat-message.js';
+import { loadChatTemplate, renderChat } from '../chat/render-chat.js';
 import { EventStream } from '../events.js';
 import type { LoadOptions, RestoreOptions, SessionOptions } from '../options.js';
 import { HostChannel, type SessionEnd } from './host-channel.js';

@@ -1,6 +1,6 @@
 import { type RowCodecName, TandemError } from '@tandem/shared';
 import type { Observable } from 'rxjs';
-import type { ChatMessage } from '../chat/render-chat.js';
+import type { ChatMessage } from '../chat/chat-message.js';
 import type { ConnectionState, EventStream, SessionEvent } from '../events.js';
 import type { LinkState } from '../link/cloud-link.js';
 import type { GenerateOptions } from '../options.js';

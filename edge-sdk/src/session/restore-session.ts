@@ -1,13 +1,14 @@
-import { crc32, type Manifest, samplingSettingsSchema, TandemError } from '@tandem/shared';
+import { type Manifest, samplingSettingsSchema, TandemError } from '@tandem/shared';
 import * as limits from '@tandem/shared/limits';
 import { integer, list, text } from '@tandem/shared/schema';
 import * as z from 'zod/mini';
 import { ENTROPY_HISTORY } from '../exit/exit-policy.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { cloudEntry } from '../ledger/ledger-entry.js';
-import { CHECKSUM_BYTES, HEAD_BYTES, type LastGeneration, MAGIC, VERSION } from './saved-session.js';
+import type { LastGeneration } from './last-generation.js';
+import { corrupt, unframe } from './saved-frame.js';
 
-/** The way back from bytes; saved-session.ts has the layout. In a file of its own: most pages never load it. */
+/** The way back from bytes; saved-frame.ts has the layout. In a file of its own: most pages never load it. */
 const tokenId = integer(0, 0xffffffff);
 const originSchema = z.union([
   z.strictObject({
@@ -110,33 +111,10 @@ export function restoreText(ledger: Ledger, saved: SavedSession): LastGeneration
   return { options, isFinished };
 }
 
-function unframe(bytes: Uint8Array): Uint8Array {
-  if (!(bytes instanceof Uint8Array) || MAGIC.some((byte, index) => bytes[index] !== byte)) {
-    throw corrupt('it does not begin as what session.save() returns');
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const end = bytes.length - CHECKSUM_BYTES;
-  const announced = bytes.length < HEAD_BYTES ? undefined : view.getUint32(HEAD_BYTES - 4, true);
-  if (announced === undefined || announced !== end - HEAD_BYTES) {
-    throw corrupt(`it has ${bytes.length} bytes, and ${announced ?? 'more'} in its body alone by its own word`);
-  }
-  if (crc32(bytes.subarray(0, end)) !== view.getUint32(end, true)) throw corrupt('its checksum is wrong');
-  const version = bytes[MAGIC.length];
-  if (version !== VERSION) {
-    const message = `it was saved in version ${version}, this one reads ${VERSION}; restore it with the @tandem/edge that saved it`;
-    throw new TandemError('SAVE_UNSUPPORTED', message);
-  }
-  return bytes.subarray(HEAD_BYTES, end);
-}
-
 function parseJson(body: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {
     return undefined;
   }
-}
-
-function corrupt(what: string): TandemError {
-  return new TandemError('SAVE_CORRUPT', `the saved session is damaged or none: ${what}`);
 }

@@ -1,11 +1,11 @@
 import type { Clock, Engine, Manifest, Random } from '@tandem/shared';
 import type { Tokenizer } from '@tandem/shared/tokenizer';
-import type { ChatRenderer } from '../chat/render-chat.js';
+import type { ChatRenderer } from '../chat/chat-message.js';
 import type { Acceptance } from '../control/acceptance.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { SharedPrefix } from '../link/shared-prefix.js';
+import type { LastGeneration } from './last-generation.js';
 import type { Prefilled } from './prefix-cache.js';
-import type { LastGeneration } from './saved-session.js';
 
 /** What a session gets from its model. */
 export interface SessionParts {

@@ -1,7 +1,8 @@
 import { bytesPerRow, bytesPerTokenId, defaultCodec, type RowCodecName, TandemError } from '@tandem/shared';
 import type { Observable } from 'rxjs';
 import { onNetworkBack } from '#platform';
-import { type ChatMessage, renderChat } from '../chat/render-chat.js';
+import type { ChatMessage } from '../chat/chat-message.js';
+import { renderChat } from '../chat/render-chat.js';
 import { Controller } from '../control/controller.js';
 import { type ConnectionState, EventStream, type SessionEvent } from '../events.js';
 import type { ExitPolicy } from '../exit/exit-policy.js';
@@ -12,9 +13,10 @@ import { type GenerateOptions, generateOptionsSchema, type ParsedSessionOptions,
 import type { DecodeRun } from './decode-loop.js';
 import { Drafter } from './drafter.js';
 import { Generation } from './generation.js';
+import type { LastGeneration } from './last-generation.js';
 import type { Prefilled } from './prefix-cache.js';
 import { type Prompt, runGeneration } from './run-generation.js';
-import { type LastGeneration, saveSession } from './saved-session.js';
+import { saveSession } from './saved-session.js';
 import type { SessionParts } from './session-parts.js';
 import { createPeer } from './session-peer.js';
 

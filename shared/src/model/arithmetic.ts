@@ -1,5 +1,3 @@
-import type { LayerTensor } from './model-weights.js';
-
 /** How a head is turned to its position, see rope.ts. */
 export type RotaryAngles =
   /** Not at all: the layer knows positions from its mask and its neighbours only (NoPE), or from learned positions. */
@@ -86,32 +84,4 @@ export function llamaArithmetic(shape: { layers: number; headDim: number; ropeTh
     scoreScale: 1 / Math.sqrt(shape.headDim),
     layers: Array.from({ length: shape.layers }, () => layer),
   };
-}
-
-/** The tensors of a layer, in the order in which a bundle's fingerprint reads them. */
-export function layerTensors(arithmetic: Arithmetic): LayerTensor[] {
-  const { norm, normPlace, queryKeyNorm, feedForward, biases } = arithmetic;
-  const before = normPlace !== 'after';
-  const after = normPlace !== 'before';
-  const withBias = norm === 'layer';
-  const when = (condition: boolean, ...names: LayerTensor[]) => (condition ? names : []);
-  return [
-    ...when(before, 'attentionNorm'),
-    ...when(before && withBias, 'attentionNormBias'),
-    'query',
-    'key',
-    'value',
-    ...when(queryKeyNorm !== 'none', 'queryNorm', 'keyNorm'),
-    'output',
-    ...when(after, 'attentionOutputNorm'),
-    ...when(after && withBias, 'attentionOutputNormBias'),
-    ...when(before, 'feedForwardNorm'),
-    ...when(before && withBias, 'feedForwardNormBias'),
-    ...when(feedForward === 'gated', 'gate'),
-    'up',
-    'down',
-    ...when(after, 'feedForwardOutputNorm'),
-    ...when(after && withBias, 'feedForwardOutputNormBias'),
-    ...biases.map((tensor) => `${tensor}Bias` as const),
-  ];
 }

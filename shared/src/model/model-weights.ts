@@ -75,3 +75,31 @@ export interface ModelWeights {
   /** By layer number. An exit without an entry is the plain logit lens: head(finalNorm(row)). */
   exits: ReadonlyMap<number, ExitWeights>;
 }
+
+/** The tensors of a layer, in the order in which a bundle's fingerprint reads them. */
+export function layerTensors(arithmetic: Arithmetic): LayerTensor[] {
+  const { norm, normPlace, queryKeyNorm, feedForward, biases } = arithmetic;
+  const before = normPlace !== 'after';
+  const after = normPlace !== 'before';
+  const withBias = norm === 'layer';
+  const when = (condition: boolean, ...names: LayerTensor[]) => (condition ? names : []);
+  return [
+    ...when(before, 'attentionNorm'),
+    ...when(before && withBias, 'attentionNormBias'),
+    'query',
+    'key',
+    'value',
+    ...when(queryKeyNorm !== 'none', 'queryNorm', 'keyNorm'),
+    'output',
+    ...when(after, 'attentionOutputNorm'),
+    ...when(after && withBias, 'attentionOutputNormBias'),
+    ...when(before, 'feedForwardNorm'),
+    ...when(before && withBias, 'feedForwardNormBias'),
+    ...when(feedForward === 'gated', 'gate'),
+    'up',
+    'down',
+    ...when(after, 'feedForwardOutputNorm'),
+    ...when(after && withBias, 'feedForwardOutputNormBias'),
+    ...biases.map((tensor) => `${tensor}Bias` as const),
+  ];
+}
