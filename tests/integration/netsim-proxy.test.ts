@@ -182,8 +182,23 @@ describe('TCP proxy', () => {
     }
   });
 
+  it('a cut in the middle of a goodbye leaves no socket', async () => {
+    const server = createServer((socket) => socket.on('error', () => {}).resume());
+    server.listen(0, LOCAL);
+    await once(server, 'listening');
+    closers.push(() => new Promise((resolve) => server.close(resolve)));
+    const before = sockets();
+    const proxy = await proxyTo((server.address() as AddressInfo).port, {});
+    const { socket } = dial(proxy);
+    socket.write('hello');
+    await waitFor(() => sockets() === before + 4);
+    proxy.finish();
+    proxy.cut();
+    socket.destroy();
+    await waitFor(() => sockets() === before);
+  });
+
   it('half-open: tells nobody, and keeps no socket of a side that has given up', async () => {
-    const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
     const accepted: Socket[] = [];
     const server = createServer((socket) => accepted.push(socket.on('error', () => {})));
     server.listen(0, LOCAL);
@@ -203,6 +218,11 @@ describe('TCP proxy', () => {
     await waitFor(() => sockets() === joined - 4);
   });
 });
+
+/** Open ones of this process. */
+function sockets(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+}
 
 async function waitFor(isSo: () => boolean): Promise<void> {
   while (!isSo()) await systemClock.sleep(5);

@@ -60,7 +60,9 @@ export function joinSockets(link: Link, client: Socket, target: Socket, options:
 
 /** RST rather than FIN: the peer sees a failure, as it does when a network goes away. */
 export function reset(socket: Socket): void {
-  if (socket.connecting) socket.destroy();
+  // A goodbye under way cannot be taken back: Node would leave the handle open for good (EINVAL of uv_tcp_close_reset).
+  const isEnding = socket.writableEnded && !socket.writableFinished;
+  if (socket.connecting || isEnding) socket.destroy();
   else socket.resetAndDestroy();
 }
 
