@@ -1,4 +1,5 @@
 import type { Direction } from '@tandem/netsim';
+import type { LargerModelMishap } from './sim-larger-model.js';
 import type { Dice } from './sim-random.js';
 import type { World } from './world.js';
 
@@ -20,6 +21,8 @@ export type Fault = { atMs: number } & (
   | { kind: 'server-crash' | 'drain'; server: number; downMs: number }
   /** Strangers open sessions: those that wait for their clients may have to go. */
   | { kind: 'crowd'; server: number; strangers: number }
+  /** The next texts of the larger model go wrong. */
+  | { kind: 'larger-model'; server: number; how: LargerModelMishap; completions: number }
 );
 
 export type FaultKind = Fault['kind'];
@@ -150,5 +153,7 @@ export function inflict(fault: Fault, { clients, servers, moveClient, crowd }: W
       return server?.drain(fault.downMs);
     case 'crowd':
       return crowd(fault.server, fault.strangers);
+    case 'larger-model':
+      return server?.largerModel.fail(fault.how, fault.completions);
   }
 }
