@@ -52,7 +52,7 @@ export interface CloudSessionOptions {
  */
 export class CloudSession {
   readonly declaration: Declaration;
-  /** Epoch of the forward that last changed the rows: a device that was answered in a later one has been elsewhere. */
+  /** Of the forward that last changed the rows; 0: no forward made them. A device that was answered later has others in mind. */
   rowsEpoch = 0;
   readonly #options: CloudSessionOptions;
   readonly #handOff: HandOff | undefined;
@@ -89,13 +89,15 @@ export class CloudSession {
     return this.#options.context.length;
   }
 
-  /** A new connection takes the session over. Returns the rows that it may count on. */
-  attach(peer: SessionPeer, epoch: number): number {
+  /** A new connection takes the session over. Returns the rows that it may count on; `prefix` of them are another context's. */
+  attach(peer: SessionPeer, epoch: number, hashes: readonly string[]): { length: number; prefix: number } {
     this.#cancelWork();
     this.#peer = peer;
     this.#failures = 0;
     this.#enter(epoch);
-    return this.length;
+    const prefix = this.#options.context.declare(hashes);
+    if (prefix > 0) this.rowsEpoch = 0;
+    return { length: this.length, prefix };
   }
 
   /** The connection is gone: nobody waits for answers. The rows stay. */
@@ -203,8 +205,7 @@ export class CloudSession {
     const { mismatch, engineMs } = result;
     const choices = result.choices.filter(({ row }) => forward.want.includes(row));
     const row = this.#handOff?.judge(result.choices, forward.want, forward.sampling);
-    const epoch = this.#epoch;
-    if (forward.want.length === 0) return this.#peer?.send('credit', { epoch, length: this.length });
+    if (forward.want.length === 0) return this.#peer?.send('credit', { epoch: this.#epoch, length: this.length });
     this.#options.quota?.decided(choices.length);
     const times = { engineMs, queueMs };
     if (row === undefined) {
