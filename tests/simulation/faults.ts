@@ -6,6 +6,8 @@ import type { World } from './world.js';
 /** Something that goes wrong at a set time. `client` and `server` are numbers of the world's. */
 export type Fault = { atMs: number } & (
   | { kind: 'cut' | 'half-open'; client: number }
+  /** The link ends with the next passage of the larger model in it. */
+  | { kind: 'passage-lost'; client: number }
   /** Right after this frame: before or after the answer, as the frame may be. */
   | { kind: 'cut-at-frame'; client: number; direction: Direction; frames: number }
   | { kind: 'stall' | 'offline' | 'sleep' | 'clock-jump'; client: number; durationMs: number }
@@ -117,6 +119,8 @@ export function inflict(fault: Fault, { clients, servers, moveClient, crowd }: W
         return client?.link.cut();
       case 'half-open':
         return client?.link.silence();
+      case 'passage-lost':
+        return client?.losePassage();
       case 'cut-at-frame':
         return client?.cutAtFrame(fault.direction, fault.frames);
       case 'stall':

@@ -1,5 +1,6 @@
 import type { GeneratedToken } from '@tandem/edge';
 import { chooseToken } from '@tandem/shared';
+import type { HandOffOracle } from './hand-off-oracle.js';
 import { advance, EOS, exitLogits, finalLogits, initialStates } from './hash-chain.js';
 import { LARGER_MODEL, largerState, largerToken } from './larger-text.js';
 import type { ClientPlan, Turn } from './scenario.js';
@@ -10,6 +11,8 @@ export interface Expectation {
   prompt: readonly number[];
   accuracy: readonly number[];
   hasEos: boolean;
+  /** Present where every passage has one right place. */
+  handOff?: HandOffOracle | undefined;
 }
 
 /**
@@ -26,6 +29,10 @@ export function firstWrong(tokens: readonly GeneratedToken[], expected: Expectat
     if (token.position !== position) return `token ${index} has position ${token.position}, expected ${position}`;
     if (index >= turn.maxOutputTokens) return `token ${index} of at most ${turn.maxOutputTokens}`;
     if (hasEos && tokens[index - 1]?.id === EOS) return `token ${index} behind the end of the text`;
+    const isLarger = expected.handOff?.isLarger(position, states.at(-1)!);
+    if (isLarger !== undefined && isLarger !== (token.origin.kind === 'larger-model')) {
+      return `token ${index}: by the ${isLarger ? 'small' : 'larger'} model, out of place`;
+    }
     const wrong =
       token.origin.kind === 'larger-model'
         ? wrongPassage(token.id, token.origin.model, largerText, expected)

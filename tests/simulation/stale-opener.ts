@@ -1,6 +1,7 @@
 import { decodeMessage, encodeMessage, isTandemError, KINDS, type Message } from '@tandem/shared';
 
-const KIND_AT = 2;
+/** Where a frame says what it is. */
+export const KIND_AT = 2;
 
 /** A client's frames, in which a `session-open` sometimes brings the token before the last. It must get no rows for it. */
 export class StaleOpener {
