@@ -20,7 +20,10 @@ export const FORGETTING: ReadonlySet<FaultKind> = new Set([
 export function hasFixedPassages({ server, clients, faults }: Scenario, { options, tabOf }: ClientPlan): boolean {
   if (!server.largerModel || options.largerModel !== 'allow') return false;
   const isAlone = tabOf === undefined && clients.every((other) => other.tabOf === undefined);
-  const isRemembered = server.sessionsMax > clients.length && server.resumeWindowMs > limits.SILENCE_TIMEOUT_MS;
+  // Who lost the answer with its new token comes with an old one.
+  const isRemembered =
+    !server.hasResumeTokens &&
+    server.sessionsMax > clients.length && server.resumeWindowMs > limits.SILENCE_TIMEOUT_MS;
   const asksAlways = options.mode !== 'collaborative' && options.onCloudUnavailable !== 'degrade';
   return isAlone && isRemembered && asksAlways && !faults.some(({ kind }) => FORGETTING.has(kind));
 }

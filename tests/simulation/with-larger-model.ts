@@ -22,7 +22,7 @@ export function withLargerModel(scenario: Scenario): Scenario {
 function calm(scenario: Scenario): Scenario {
   return {
     ...scenario,
-    server: { ...scenario.server, sessionsMax: 8, resumeWindowMs: 120_000 },
+    server: { ...scenario.server, sessionsMax: 8, resumeWindowMs: 120_000, hasResumeTokens: false },
     clients: scenario.clients.map((plan) => {
       const mode = plan.options.mode === 'collaborative' ? 'exact' : plan.options.mode;
       return { ...plan, tabOf: undefined, options: { ...plan.options, mode, onCloudUnavailable: 'wait' } };

@@ -75,6 +75,17 @@ describe('hand-off', () => {
     expect(endpoint.asked).toHaveLength(1);
   });
 
+  it('tells a part that was lost again, whatever the device has guessed in its place', async () => {
+    const handOff = build();
+    await handedOver(handOff);
+    forward(handOff, { from: 5, text: 'one two ', want: [12], entropy: 2 });
+    const lost = await handOff.write(12, NEVER);
+    const again = forward(handOff, { from: 5, text: 'one two xyz', want: [12, 13, 14, 15], entropy: 2 });
+    expect(again.row).toBe(12);
+    expect(await handOff.write(12, NEVER)).toEqual(lost);
+    expect(endpoint.asked).toHaveLength(1);
+  });
+
   it('goes back when the small model is sure of what it reads, and is not doubted at once', async () => {
     const handOff = build();
     await handedOver(handOff);

@@ -45,7 +45,7 @@ export class HandOff {
    * would depend on how rows were grouped.
    */
   read({ from, tokens, want, drafts }: Forward): Pick<Forward, 'want' | 'drafts'> {
-    this.#append(from, tokens);
+    this.#append(from, tokens, want[0] ?? Number.POSITIVE_INFINITY);
     const scores = this.#unknownRows(
       Math.max(from, Math.min(this.#since, want[0] ?? this.#since)),
       from + tokens.length,
@@ -56,8 +56,11 @@ export class HandOff {
     return { want: rows, drafts: rows.map((row) => draftOf.get(row) ?? NO_DRAFT) };
   }
 
-  /** Rows that come again change nothing; from the first token on that is another one, all is forgotten. */
-  #append(from: number, tokens: readonly number[]): void {
+  /**
+   * Rows that come again change nothing; from the first token on that is another one, all is forgotten. Behind the first row
+   * that is asked about stand guesses of the device: they say nothing of what it was told, and end no passage.
+   */
+  #append(from: number, tokens: readonly number[], asked: number): void {
     assert(from <= this.#tokens.length, `tokens from ${from}, ${this.#tokens.length} are there`);
     const index = tokens.findIndex((token, offset) => this.#tokens[from + offset] !== token);
     if (index < 0) return;
@@ -65,10 +68,13 @@ export class HandOff {
     this.#tokens.length = changed;
     this.#tokens.push(...tokens.slice(index));
     this.#entropies.length = Math.min(this.#entropies.length, changed);
+    if (changed > asked) return;
     if (this.#since >= changed) this.#since = Number.POSITIVE_INFINITY;
     const open = this.#open;
-    const isOther = (token: number, offset: number) => (this.#tokens[open!.start + offset] ?? token) !== token;
-    if (open && (changed < open.start || open.tokens.some(isOther))) this.close();
+    if (!open) return;
+    const told = open.tokens.slice(0, Math.max(0, asked + 1 - open.start));
+    const isOther = told.some((token, offset) => (this.#tokens[open.start + offset] ?? token) !== token);
+    if (changed < open.start || isOther) this.close();
   }
 
   /** Rows of `[from, end)` whose entropy is not known yet; the last ones of many, since each costs a row of logits. */
