@@ -95,6 +95,18 @@ describe('hand-off', () => {
     handOff.close();
   });
 
+  it('counts from behind the passage, also when the row there was sent and never judged', async () => {
+    const handOff = build();
+    await handedOver(handOff);
+    expect(forward(handOff, { from: 5, text: 'one two ', want: [12], entropy: 0 }).row).toBeUndefined();
+    const sent = { from: 13, tokens: ids('x'), want: [13], drafts: [], sampling: GREEDY };
+    const span = NO_TRACING.begin('tandem.forward');
+    handOff.read({ ...sent, origin: 'client', input: undefined, extend: 0, prefixBlocks: 0, cancel: new AbortController(), span });
+    // Two rows of doubt: 13 and 14. Row 12 is the passage's own last one.
+    expect(forward(handOff, { from: 5, text: 'one two xy', want: [12, 13, 14], entropy: 2 }).row).toBe(14);
+    expect(LETTERS.decode(await handOff.write(14, NEVER))).toBe('one two ');
+  });
+
   it('gives the same tokens again to who asks again within a passage, on whatever connection', async () => {
     const handOff = build();
     const first = await handedOver(handOff);

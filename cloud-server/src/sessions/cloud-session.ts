@@ -214,7 +214,7 @@ export class CloudSession {
     } else if (await this.#handOver(forward, row, choices, mismatch, times)) return this.#goDeaf();
     if (!isAwaited(forward)) return;
     if (mismatch) this.#goDeaf();
-    else if (forward.extend > 0) this.#extend(forward, choices.at(-1)!.token);
+    else if (forward.extend > 0) this.#extend(forward, choices.at(-1)!);
   }
 
   #judged(choices: readonly Choice[], rest: Omit<Messages['verdict'], 'epoch' | 'rows' | 'tokens'>): void {
@@ -265,16 +265,16 @@ export class CloudSession {
     for (const { span } of this.#queue.splice(0)) span.end({ cancelled: true });
   }
 
-  /** Goes on alone with the token just chosen, unless the client was quicker or the text has come to an end. */
-  #extend(forward: Forward, token: number): void {
-    const isOver = this.#options.eosTokenIds.has(token) || this.length >= this.declaration.capacity;
+  /** Goes on alone behind the row just judged, lost or not, unless the client was quicker or the text has come to an end. */
+  #extend(forward: Forward, { row, token }: Choice): void {
+    const isOver = this.#options.eosTokenIds.has(token) || row + 1 >= this.declaration.capacity;
     if (isOver || this.#queue.length > 0 || this.#isDraining) return;
     try {
       this.#options.quota?.receive(0);
     } catch (error) {
       return this.#peer?.fail(error as TandemError);
     }
-    this.#extension = extensionOf(forward, this.length, token, this.#options.tracing);
+    this.#extension = extensionOf(forward, row + 1, token, this.#options.tracing);
   }
 
   /** The rows are here: another engine, or the next life of this one, can go on where a step failed. */

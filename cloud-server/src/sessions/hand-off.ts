@@ -28,6 +28,8 @@ export class HandOff {
   readonly #entropies: (number | undefined)[] = [];
   /** First row whose entropy counts: the first that was judged, or the first behind a passage. */
   #since = Number.POSITIVE_INFINITY;
+  /** Row at which that was decided: with another text up to there it is void. */
+  #decidedAt = Number.POSITIVE_INFINITY;
   #open: OpenPassage | undefined;
 
   constructor(model: LargerModel, capacity: number) {
@@ -69,7 +71,7 @@ export class HandOff {
     this.#tokens.push(...tokens.slice(index));
     this.#entropies.length = Math.min(this.#entropies.length, changed);
     if (changed > asked) return;
-    if (this.#since >= changed) this.#since = Number.POSITIVE_INFINITY;
+    if (changed <= this.#decidedAt) this.#since = Number.POSITIVE_INFINITY;
     const open = this.#open;
     if (!open) return;
     const told = open.tokens.slice(0, Math.max(0, asked + 1 - open.start));
@@ -139,7 +141,7 @@ export class HandOff {
   }
 
   #goesOver(row: number, sampling: SamplingSettings): boolean {
-    if (this.#since === Number.POSITIVE_INFINITY) this.#since = row;
+    if (this.#since === Number.POSITIVE_INFINITY) this.#countFrom(row, row);
     if (row + 1 >= this.#capacity || !this.#model.isAvailable) return false;
     if (!this.#model.policy.handsOver(this.#recent(this.#since, row))) return false;
     const passage = this.#model.begin(this.#tokens.slice(0, row + 1), sampling);
@@ -150,7 +152,12 @@ export class HandOff {
   /** The small model goes on at `row`, and gets some rows before it is doubted again. */
   #close(row: number): void {
     this.close();
-    this.#since = row + 1;
+    this.#countFrom(row + 1, row);
+  }
+
+  #countFrom(since: number, decidedAt: number): void {
+    this.#since = since;
+    this.#decidedAt = decidedAt;
   }
 
   #recent(first: number, row: number): number[] {
