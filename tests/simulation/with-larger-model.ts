@@ -5,7 +5,7 @@ import type { ClientPlan, LargerModelPlan, Scenario } from './scenario.js';
 import { Dice } from './sim-random.js';
 
 const STREAM = 0x6c617267;
-const CHANCE = 0.2;
+const CHANCE = 0.1;
 const MISHAPS_MAX = 3;
 const LOSSES_MAX = 4;
 const MISHAP_WINDOW_MS = 5_000;

@@ -5,7 +5,7 @@ import type { ClientPlan, PrefixPlan, Scenario, Turn } from './scenario.js';
 import { Dice } from './sim-random.js';
 
 const STREAM = 0x70726566;
-const CHANCE = 0.2;
+const CHANCE = 0.15;
 /** Who comes when others have been there may begin with what they left. */
 const LATE_CLIENTS_MAX = 3;
 const LATE_MS_MAX = 5_000;
