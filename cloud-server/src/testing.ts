@@ -18,7 +18,11 @@ export {
   type CompletionOrder,
   type CompletionText,
 } from './larger-model/completion-client.js';
-export { type HandOffPolicy, type RollingEntropyOptions, rollingEntropyHandOff } from './larger-model/hand-off-policy.js';
+export {
+  type HandOffPolicy,
+  type RollingEntropyOptions,
+  rollingEntropyHandOff,
+} from './larger-model/hand-off-policy.js';
 export { LargerModel, type LargerModelOptions } from './larger-model/larger-model.js';
 export { Passage, wholeWordsLength } from './larger-model/passage.js';
 export { createPrometheusMetrics } from './metrics/prometheus.js';

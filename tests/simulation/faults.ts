@@ -120,7 +120,7 @@ export function inflict(fault: Fault, { clients, servers, moveClient, crowd }: W
       case 'half-open':
         return client?.link.silence();
       case 'passage-lost':
-        return client?.losePassage();
+        return client?.passageLoss.plan();
       case 'cut-at-frame':
         return client?.cutAtFrame(fault.direction, fault.frames);
       case 'stall':

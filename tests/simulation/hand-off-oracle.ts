@@ -22,8 +22,7 @@ export function hasFixedPassages({ server, clients, faults }: Scenario, { option
   const isAlone = tabOf === undefined && clients.every((other) => other.tabOf === undefined);
   // Who lost the answer with its new token comes with an old one.
   const isRemembered =
-    !server.hasResumeTokens &&
-    server.sessionsMax > clients.length && server.resumeWindowMs > limits.SILENCE_TIMEOUT_MS;
+    !server.hasResumeTokens && server.sessionsMax > clients.length && server.resumeWindowMs > limits.SILENCE_TIMEOUT_MS;
   const asksAlways = options.mode !== 'collaborative' && options.onCloudUnavailable !== 'degrade';
   return isAlone && isRemembered && asksAlways && !faults.some(({ kind }) => FORGETTING.has(kind));
 }
@@ -68,7 +67,9 @@ export class HandOffOracle {
 
   #mean(back: number): number {
     const end = this.#entropies.length - back;
-    return this.#entropies.slice(end - this.#plan.window, end).reduce((sum, entropy) => sum + entropy, 0) / this.#plan.window;
+    return (
+      this.#entropies.slice(end - this.#plan.window, end).reduce((sum, entropy) => sum + entropy, 0) / this.#plan.window
+    );
   }
 }
 

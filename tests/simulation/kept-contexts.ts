@@ -5,7 +5,8 @@ import { KV_BYTES_PER_POSITION } from './sim-server.js';
 
 const ROW_BYTES_MAX = 8;
 /** Of one context. */
-export const KEPT_BYTES_MAX = kvCapacity(CONTEXT_LENGTH, CONTEXT_LENGTH) * KV_BYTES_PER_POSITION + CONTEXT_LENGTH * ROW_BYTES_MAX;
+export const KEPT_BYTES_MAX =
+  kvCapacity(CONTEXT_LENGTH, CONTEXT_LENGTH) * KV_BYTES_PER_POSITION + CONTEXT_LENGTH * ROW_BYTES_MAX;
 
 /** Contexts that a server may keep for later sessions: one for every beginning, kind of context and codec. */
 export function keptMax({ clients }: Scenario, blocks: ReadonlyMap<PrefixPlan, readonly string[]>): number {

@@ -175,7 +175,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'passage-of-old-text',
     what: 'a passage goes on although the text before it was replaced',
     file: 'cloud-server/dist/sessions/hand-off.js',
-    find: 'if (changed < open.start || isOther)',
+    find: 'if (this.#open && ((isOtherText && changed < this.#open.start) || !this.#isToldTo(asked, this.#open)))',
     replace: 'if (false)',
   },
   {

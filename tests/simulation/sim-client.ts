@@ -1,21 +1,30 @@
 import type { GeneratedToken, Generation } from '@tandem/edge';
-import { Acceptance, parseOptions, PrefixCache, Session, SharedPrefix, sessionOptionsSchema } from '@tandem/edge/testing';
+import {
+  Acceptance,
+  PrefixCache,
+  parseOptions,
+  Session,
+  SharedPrefix,
+  sessionOptionsSchema,
+} from '@tandem/edge/testing';
 import { type Direction, type SimulatedLink, simulateLink } from '@tandem/netsim';
-import { type Connect, connectEngine, isTandemError, KINDS, seededRandom } from '@tandem/shared';
-import { DEVICE_STAGES, EOS } from './hash-chain.js';
+import { type Connect, connectEngine, isTandemError, seededRandom } from '@tandem/shared';
 import { fixedPassages } from './hand-off-oracle.js';
+import { DEVICE_STAGES, EOS } from './hash-chain.js';
 import { manifestOf, TOKENIZER } from './hash-manifest.js';
 import { NapClock } from './nap-clock.js';
 import { type Expectation, firstWrong, isWhole } from './oracle.js';
+import { PassageLoss } from './passage-loss.js';
 import type { ClientPlan, Turn } from './scenario.js';
 import { SimEngineProcess } from './sim-engine-process.js';
-import { KIND_AT, StaleOpener } from './stale-opener.js';
+import { StaleOpener } from './stale-opener.js';
 import type { World } from './world.js';
 
 /** One device with its app: the production session on a virtual link, telling stories one after the other. */
 export class SimClient {
   readonly clock: NapClock;
   readonly link: SimulatedLink;
+  readonly passageLoss = new PassageLoss();
   /** Number of the server that the load balancer has chosen. */
   server = 0;
   isDone = false;
@@ -28,7 +37,6 @@ export class SimClient {
   #session: Session | undefined;
   #deviceFailures = 0;
   #isDisposed = false;
-  #losesPassage = false;
   #offlineUntilMs = 0;
 
   constructor(number: number, plan: ClientPlan, world: World) {
@@ -91,10 +99,6 @@ export class SimClient {
     this.link.cut();
   }
 
-  losePassage(): void {
-    this.#losesPassage = true;
-  }
-
   failDeviceStep(): void {
     this.#deviceFailures++;
     this.#device.engine.mishap.failures++;
@@ -138,7 +142,7 @@ export class SimClient {
       received: (frame) =>
         this.clock.run(() => {
           this.#trace('◀', frame);
-          if (this.#isLost(frame)) return this.link.cut();
+          if (this.passageLoss.takes(frame)) return this.link.cut();
           this.#opener.received(frame);
           handlers.received(frame);
         }),
@@ -156,12 +160,6 @@ export class SimClient {
       close: (code, text) => transport.close(code, text),
     };
   };
-
-  #isLost(frame: Uint8Array): boolean {
-    if (!this.#losesPassage || frame[KIND_AT] !== KINDS.passage) return false;
-    this.#losesPassage = false;
-    return true;
-  }
 
   /** One generation, as an app has it. Returns the tokens, or `over` if there can be no other. */
   async #tell(turn: Turn, prompt: number[]): Promise<number[] | 'over'> {

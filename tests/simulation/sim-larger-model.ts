@@ -1,4 +1,9 @@
-import { type CompletionEndpoint, CompletionFailure, type CompletionOrder, type CompletionText } from '@tandem/cloud/testing';
+import {
+  type CompletionEndpoint,
+  CompletionFailure,
+  type CompletionOrder,
+  type CompletionText,
+} from '@tandem/cloud/testing';
 import type { Clock } from '@tandem/shared';
 import { EOS } from './hash-chain.js';
 import { TOKENIZER } from './hash-manifest.js';

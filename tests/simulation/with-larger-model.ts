@@ -41,7 +41,9 @@ function withConsent(dice: Dice, scenario: Scenario): Scenario {
   const losses = Array.from({ length: dice.integer(0, LOSSES_MAX) }, () => drawLoss(dice, clients.length));
   return {
     ...scenario,
-    clients: clients.map((plan) => (plan.tabOf === undefined ? plan : { ...plan, options: clients[plan.tabOf]!.options })),
+    clients: clients.map((plan) =>
+      plan.tabOf === undefined ? plan : { ...plan, options: clients[plan.tabOf]!.options },
+    ),
     faults: byTime([...scenario.faults, ...losses]),
   };
 }

@@ -28,7 +28,20 @@ export class NetworkNamespaces {
     // However this process ends by itself, nothing of it stays.
     process.once('exit', this.close);
     for (const side of SIDES) must('netns', 'add', nameOf(side));
-    must('link', 'add', 'cable', 'netns', nameOf('cloud'), 'type', 'veth', 'peer', 'name', 'cable', 'netns', nameOf('edge'));
+    must(
+      'link',
+      'add',
+      'cable',
+      'netns',
+      nameOf('cloud'),
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'cable',
+      'netns',
+      nameOf('edge'),
+    );
     for (const side of SIDES) {
       must('-n', nameOf(side), 'addr', 'add', `${ADDRESSES[side]}/24`, 'dev', 'cable');
       must('-n', nameOf(side), 'link', 'set', 'cable', 'up');
@@ -42,12 +55,14 @@ export class NetworkNamespaces {
 
   break(how: Breach): void {
     if (how === 'link') must('-n', nameOf('edge'), 'link', 'set', 'cable', 'down');
-    else for (const side of SIDES) must('-n', nameOf(side), 'route', 'add', 'blackhole', `${ADDRESSES[other(side)]}/32`);
+    else
+      for (const side of SIDES) must('-n', nameOf(side), 'route', 'add', 'blackhole', `${ADDRESSES[other(side)]}/32`);
   }
 
   heal(how: Breach): void {
     if (how === 'link') must('-n', nameOf('edge'), 'link', 'set', 'cable', 'up');
-    else for (const side of SIDES) must('-n', nameOf(side), 'route', 'del', 'blackhole', `${ADDRESSES[other(side)]}/32`);
+    else
+      for (const side of SIDES) must('-n', nameOf(side), 'route', 'del', 'blackhole', `${ADDRESSES[other(side)]}/32`);
   }
 
   /** The cable goes with them. */

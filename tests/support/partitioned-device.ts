@@ -10,8 +10,8 @@ export interface DeviceJob {
 }
 
 export type DeviceNews =
-  | { kind: 'token'; id: number; atMs: number }
-  | { kind: 'connection'; state: string; atMs: number }
+  | { kind: 'token'; id: number }
+  | { kind: 'connection'; state: string }
   | { kind: 'told'; ids: number[] }
   | { kind: 'failed'; error: string };
 
@@ -24,10 +24,10 @@ async function tell({ bundle, url, token, story: { opening, ...rules } }: Device
   process.on('message', (word) => {
     if (word === 'reconnect') session.reconnect();
   });
-  session.connection$.subscribe(({ state }) => say({ kind: 'connection', state, atMs: Date.now() }));
+  session.connection$.subscribe(({ state }) => say({ kind: 'connection', state }));
   const generation = session.generate(opening, rules);
   for await (const { tokens } of generation) {
-    for (const { id } of tokens) say({ kind: 'token', id, atMs: Date.now() });
+    for (const { id } of tokens) say({ kind: 'token', id });
   }
   say({ kind: 'told', ids: (await generation).tokens.map(({ id }) => id) });
   await model.dispose();

@@ -47,7 +47,7 @@ export class HandOff {
    * would depend on how rows were grouped.
    */
   read({ from, tokens, want, drafts }: Forward): Pick<Forward, 'want' | 'drafts'> {
-    this.#append(from, tokens, want[0] ?? Number.POSITIVE_INFINITY);
+    this.#append(from, tokens, want[0] ?? from + tokens.length - 1);
     const scores = this.#unknownRows(
       Math.max(from, Math.min(this.#since, want[0] ?? this.#since)),
       from + tokens.length,
@@ -65,18 +65,18 @@ export class HandOff {
   #append(from: number, tokens: readonly number[], asked: number): void {
     assert(from <= this.#tokens.length, `tokens from ${from}, ${this.#tokens.length} are there`);
     const index = tokens.findIndex((token, offset) => this.#tokens[from + offset] !== token);
-    if (index < 0) return;
-    const changed = from + index;
-    this.#tokens.length = changed;
-    this.#tokens.push(...tokens.slice(index));
+    const changed = index < 0 ? Number.POSITIVE_INFINITY : from + index;
+    if (index >= 0) this.#tokens.splice(changed, Number.POSITIVE_INFINITY, ...tokens.slice(index));
     this.#entropies.length = Math.min(this.#entropies.length, changed);
-    if (changed > asked) return;
-    if (changed <= this.#decidedAt) this.#since = Number.POSITIVE_INFINITY;
-    const open = this.#open;
-    if (!open) return;
-    const told = open.tokens.slice(0, Math.max(0, asked + 1 - open.start));
-    const isOther = told.some((token, offset) => (this.#tokens[open.start + offset] ?? token) !== token);
-    if (changed < open.start || isOther) this.close();
+    const isOtherText = changed <= asked;
+    if (isOtherText && changed <= this.#decidedAt) this.#since = Number.POSITIVE_INFINITY;
+    if (this.#open && ((isOtherText && changed < this.#open.start) || !this.#isToldTo(asked, this.#open))) this.close();
+  }
+
+  /** Whether the text up to position `end` has in it what was told of the passage: a guess may have become final elsewhere. */
+  #isToldTo(end: number, { start, tokens }: OpenPassage): boolean {
+    const told = tokens.slice(0, Math.max(0, end + 1 - start));
+    return told.every((token, offset) => (this.#tokens[start + offset] ?? token) === token);
   }
 
   /** Rows of `[from, end)` whose entropy is not known yet; the last ones of many, since each costs a row of logits. */
