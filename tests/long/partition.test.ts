@@ -82,7 +82,7 @@ describe.skipIf(obstacle)(obstacle ? `partition (skipped: ${obstacle})` : 'parti
     expect(meanwhile).toEqual([]);
     const resumed = heard.find(({ atMs }) => atMs >= backAtMs);
     const resumeMs = resumed!.atMs - backAtMs;
-    console.log(`${breach} down for ${outageMs} ms: the next token came ${resumeMs} ms after it was back`);
+    console.log(`${breach} down for ${outageMs} ms: the next token came ${Math.round(resumeMs)} ms after it was back`);
     expect(resumeMs).toBeLessThanOrEqual(RESUME_MS_MAX);
     const ends = news.filter(({ kind }) => kind === 'told' || kind === 'failed');
     expect(ends).toEqual([{ kind: 'told', ids: expected }]);
