@@ -12,7 +12,17 @@ export { checkTokens, parseKey } from './gateway/credentials.js';
 export { Doorkeeper } from './gateway/doorkeeper.js';
 export { Readiness } from './health.js';
 export { CircuitBreaker } from './larger-model/circuit-breaker.js';
-export { type HandOffPolicy, rollingEntropyHandOff } from './larger-model/hand-off-policy.js';
+export {
+  type CompletionEndpoint,
+  CompletionFailure,
+  type CompletionOrder,
+  type CompletionText,
+} from './larger-model/completion-client.js';
+export {
+  type HandOffPolicy,
+  type RollingEntropyOptions,
+  rollingEntropyHandOff,
+} from './larger-model/hand-off-policy.js';
 export { LargerModel, type LargerModelOptions } from './larger-model/larger-model.js';
 export { Passage, wholeWordsLength } from './larger-model/passage.js';
 export { createPrometheusMetrics } from './metrics/prometheus.js';

@@ -30,6 +30,7 @@ export type { Ask } from './link/ask.js';
 export { CloudLink, type LinkHandlers, type LinkOptions } from './link/cloud-link.js';
 export { CloudPeer, type CloudPeerOptions, type SessionDeclaration } from './link/cloud-peer.js';
 export { LinkMeter } from './link/link-meter.js';
+export { SharedPrefix } from './link/shared-prefix.js';
 export { type WebSocketTarget, webSocketConnect } from './link/web-socket-transport.js';
 export {
   cloudOptionsSchema,
@@ -42,6 +43,7 @@ export { type DecodeRun, decode } from './session/decode-loop.js';
 export { Drafter, type DrafterOptions } from './session/drafter.js';
 export { kernelFingerprint } from './session/kernel-fingerprint.js';
 export { LineSwitch } from './session/line-switch.js';
+export { PrefixCache } from './session/prefix-cache.js';
 export {
   checkModel,
   checkPolicy,

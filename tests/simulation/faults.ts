@@ -1,10 +1,13 @@
 import type { Direction } from '@tandem/netsim';
+import type { LargerModelMishap } from './sim-larger-model.js';
 import type { Dice } from './sim-random.js';
 import type { World } from './world.js';
 
 /** Something that goes wrong at a set time. `client` and `server` are numbers of the world's. */
 export type Fault = { atMs: number } & (
   | { kind: 'cut' | 'half-open'; client: number }
+  /** The link ends with the next passage of the larger model in it. */
+  | { kind: 'passage-lost'; client: number }
   /** Right after this frame: before or after the answer, as the frame may be. */
   | { kind: 'cut-at-frame'; client: number; direction: Direction; frames: number }
   | { kind: 'stall' | 'offline' | 'sleep' | 'clock-jump'; client: number; durationMs: number }
@@ -20,6 +23,8 @@ export type Fault = { atMs: number } & (
   | { kind: 'server-crash' | 'drain'; server: number; downMs: number }
   /** Strangers open sessions: those that wait for their clients may have to go. */
   | { kind: 'crowd'; server: number; strangers: number }
+  /** The next texts of the larger model go wrong. */
+  | { kind: 'larger-model'; server: number; how: LargerModelMishap; completions: number }
 );
 
 export type FaultKind = Fault['kind'];
@@ -114,6 +119,8 @@ export function inflict(fault: Fault, { clients, servers, moveClient, crowd }: W
         return client?.link.cut();
       case 'half-open':
         return client?.link.silence();
+      case 'passage-lost':
+        return client?.passageLoss.plan();
       case 'cut-at-frame':
         return client?.cutAtFrame(fault.direction, fault.frames);
       case 'stall':
@@ -150,5 +157,7 @@ export function inflict(fault: Fault, { clients, servers, moveClient, crowd }: W
       return server?.drain(fault.downMs);
     case 'crowd':
       return crowd(fault.server, fault.strangers);
+    case 'larger-model':
+      return server?.largerModel.fail(fault.how, fault.completions);
   }
 }

@@ -9,6 +9,8 @@ export const DEVICE_STAGES = 2;
 export const WIDTH = 2;
 export const VOCABULARY = 24;
 export const EOS = 0;
+/** Between words. */
+export const SPACE = 1;
 export const CONTEXT_LENGTH = 512;
 
 const NUMBER_BITS = 11;

@@ -1,12 +1,14 @@
 import type { Manifest } from '@tandem/shared';
-import { CONTEXT_LENGTH, DEVICE_STAGES, EOS, VOCABULARY, WIDTH } from './hash-chain.js';
+import { CONTEXT_LENGTH, DEVICE_STAGES, EOS, SPACE, VOCABULARY, WIDTH } from './hash-chain.js';
 import { CHAIN_INFO } from './hash-stage-model.js';
 
 const FIRST_CHARACTER = 'a'.charCodeAt(0);
-/** One character a token. */
+const letterOf = (token: number) => (token === SPACE ? ' ' : String.fromCharCode(FIRST_CHARACTER + token));
+const tokenOf = (letter: string) => (letter === ' ' ? SPACE : letter.charCodeAt(0) - FIRST_CHARACTER);
+/** One character a token; one of them stands between words, which a larger model writes whole. */
 export const TOKENIZER = {
-  encode: (text: string) => [...text].map((character) => character.charCodeAt(0) - FIRST_CHARACTER),
-  decode: (tokens: readonly number[]) => tokens.map((token) => String.fromCharCode(FIRST_CHARACTER + token)).join(''),
+  encode: (text: string) => [...text].map(tokenOf),
+  decode: (tokens: readonly number[]) => tokens.map(letterOf).join(''),
 };
 
 /** The hash chain as a bundle would describe it. */

@@ -1,8 +1,11 @@
+import type { RollingEntropyOptions } from '@tandem/cloud/testing';
 import type { SessionOptions } from '@tandem/edge';
 import type { LinkProfile } from '@tandem/netsim';
 import { drawFaults, type Fault } from './faults.js';
 import { CONTEXT_LENGTH } from './hash-chain.js';
 import { Dice } from './sim-random.js';
+import { withLargerModel } from './with-larger-model.js';
+import { withPrefixes } from './with-prefixes.js';
 
 /** All that happens in one run, decided beforehand: a failing one can be shrunk by leaving things out. */
 export interface Scenario {
@@ -26,10 +29,22 @@ export interface ServerPlan {
   contextBudgetBytes: number;
   /** Whether a connection has to prove with a token that it is the session's. */
   hasResumeTokens: boolean;
+  largerModel?: LargerModelPlan;
+}
+
+/** When it is asked, and how quick it is. */
+export interface LargerModelPlan extends RollingEntropyOptions {
+  tokensMax: number;
+  timeoutMs: number;
+  /** Between its first word and the next ones. */
+  pieceMs: number;
 }
 
 export interface ClientPlan {
-  options: Pick<SessionOptions, 'mode' | 'onCloudUnavailable' | 'codec' | 'draftLength'> & {
+  options: Pick<
+    SessionOptions,
+    'mode' | 'onCloudUnavailable' | 'codec' | 'draftLength' | 'promptAs' | 'largerModel'
+  > & {
     branches: boolean;
     draftFloor: number;
     threshold: number;
@@ -41,7 +56,15 @@ export interface ClientPlan {
   startMs: number;
   /** Number of the client whose session this one opens, too: a second tab. */
   tabOf: number | undefined;
+  /** How its prompts begin, and those of others. */
+  prefix?: PrefixPlan;
   turns: Turn[];
+}
+
+export interface PrefixPlan {
+  tokens: number[];
+  /** Whether the device's stages run it beforehand. */
+  isPrimed: boolean;
 }
 
 export interface Turn {
@@ -49,6 +72,8 @@ export interface Turn {
   /** Goes on with the text so far, as a chat does; else the prompt starts a new one. */
   goesOn: boolean;
   prompt: number[];
+  /** So many tokens of the prefix stand before the prompt of a new text. */
+  prefixTokens?: number;
   maxOutputTokens: number;
   temperature: number;
   seed: number;
@@ -59,7 +84,12 @@ export interface Turn {
 const CLIENTS_MAX = 3;
 const TURNS_MAX = 4;
 
+/** What not every scenario has is drawn from streams of its own: the others stay as they are. */
 export function drawScenario(seed: number): Scenario {
+  return withLargerModel(withPrefixes(drawPlain(seed)));
+}
+
+function drawPlain(seed: number): Scenario {
   const dice = new Dice(seed);
   const clients = dice.integer(1, CLIENTS_MAX);
   const servers = dice.chance(0.4) ? 2 : 1;

@@ -1,11 +1,20 @@
 import type { GeneratedToken, Generation } from '@tandem/edge';
-import { Acceptance, parseOptions, Session, sessionOptionsSchema } from '@tandem/edge/testing';
+import {
+  Acceptance,
+  PrefixCache,
+  parseOptions,
+  Session,
+  SharedPrefix,
+  sessionOptionsSchema,
+} from '@tandem/edge/testing';
 import { type Direction, type SimulatedLink, simulateLink } from '@tandem/netsim';
 import { type Connect, connectEngine, isTandemError, seededRandom } from '@tandem/shared';
+import { fixedPassages } from './hand-off-oracle.js';
 import { DEVICE_STAGES, EOS } from './hash-chain.js';
 import { manifestOf, TOKENIZER } from './hash-manifest.js';
 import { NapClock } from './nap-clock.js';
 import { type Expectation, firstWrong, isWhole } from './oracle.js';
+import { PassageLoss } from './passage-loss.js';
 import type { ClientPlan, Turn } from './scenario.js';
 import { SimEngineProcess } from './sim-engine-process.js';
 import { StaleOpener } from './stale-opener.js';
@@ -15,6 +24,7 @@ import type { World } from './world.js';
 export class SimClient {
   readonly clock: NapClock;
   readonly link: SimulatedLink;
+  readonly passageLoss = new PassageLoss();
   /** Number of the server that the load balancer has chosen. */
   server = 0;
   isDone = false;
@@ -52,14 +62,21 @@ export class SimClient {
     let text: number[] = [];
     for (const turn of this.#plan.turns) {
       await this.clock.sleep(turn.pauseMs);
-      const prompt = turn.goesOn ? [...text, ...turn.prompt] : turn.prompt;
-      const fits = prompt.length < this.#plan.options.capacity && !prompt.includes(EOS);
-      const told = await this.#tell(turn, fits ? prompt : turn.prompt);
+      const prompt = this.#promptOf(turn, text);
+      const told = await this.#tell(turn, prompt);
       if (told === 'over') break;
-      text = [...(fits ? prompt : turn.prompt), ...told];
+      text = [...prompt, ...told];
     }
     await this.#session?.dispose();
     this.isDone = true;
+  }
+
+  /** What goes on, if it may; else a new text. */
+  #promptOf(turn: Turn, text: readonly number[]): number[] {
+    const shared = this.#plan.prefix?.tokens.slice(0, turn.prefixTokens) ?? [];
+    const began = turn.goesOn && text.length > 0 ? text : shared;
+    const fits = (prompt: readonly number[]) => prompt.length < this.#plan.options.capacity && !prompt.includes(EOS);
+    return [began, shared].map((beginning) => [...beginning, ...turn.prompt]).find(fits) ?? turn.prompt;
   }
 
   cutAtFrame(direction: Direction, frames: number): void {
@@ -99,6 +116,8 @@ export class SimClient {
     if (options.mode !== 'cloud-only')
       await engine.open({ session: this.#sessionId, ...deviceStages, capacity, codec });
     const cloud = { url: 'ws://simulated', unavailableAfterMs, wrapTransport: () => this.#connect };
+    const { prefix } = this.#plan;
+    const isPrimed = prefix?.isPrimed && options.mode !== 'cloud-only' && prefix.tokens.length < capacity;
     this.#session = new Session(
       {
         manifest: manifestOf(this.#world.scenario.server.hasEos),
@@ -108,6 +127,8 @@ export class SimClient {
         clock: this.clock,
         random: seededRandom(this.#world.scenario.seed ^ (this.#number + 1)),
         acceptance: new Acceptance(),
+        prefix: prefix && new SharedPrefix(this.#world.blocksOf(prefix), prefix.tokens),
+        prefilled: isPrimed ? await new PrefixCache(engine).prime(this.#sessionId, prefix.tokens, codec) : undefined,
         onDisposed: () => {},
       },
       parseOptions(sessionOptionsSchema, 'createSession', { ...options, cloud }),
@@ -121,6 +142,7 @@ export class SimClient {
       received: (frame) =>
         this.clock.run(() => {
           this.#trace('◀', frame);
+          if (this.passageLoss.takes(frame)) return this.link.cut();
           this.#opener.received(frame);
           handlers.received(frame);
         }),
@@ -173,7 +195,8 @@ export class SimClient {
     } catch (error) {
       outcome = this.#judgeError(error, turn, heard.text);
     }
-    const wrong = firstWrong(heard.tokens, expected);
+    const handOff = fixedPassages(this.#world.scenario, this.#plan, expected.turn);
+    const wrong = firstWrong(heard.tokens, { ...expected, handOff });
     if (wrong) this.#fail(`"${TOKENIZER.decode(expected.prompt)}", ${wrong}`);
     this.#world.tokens += heard.tokens.length;
     return { ...heard, outcome };

@@ -2,6 +2,7 @@ import type { EngineProcess } from '@tandem/cloud';
 import {
   type ChainEngine,
   type Clock,
+  type CopyRequest,
   type Engine,
   type EnginePort,
   type EngineSession,
@@ -84,6 +85,11 @@ export class SlowEngine implements Engine {
   async step(request: StepRequest) {
     await this.#clock.sleep(this.#times.stepMs * this.slowness);
     return this.#engine.step(request);
+  }
+
+  async copy(request: CopyRequest): Promise<number> {
+    await this.#clock.sleep(this.#times.stepMs * this.slowness);
+    return this.#engine.copy(request);
   }
 
   async close(session: string): Promise<void> {

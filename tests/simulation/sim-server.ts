@@ -6,12 +6,15 @@ import {
   type SessionHost,
   type Visitor,
 } from '@tandem/cloud';
-import { EngineSupervisor } from '@tandem/cloud/testing';
+import { EngineSupervisor, LargerModel, rollingEntropyHandOff } from '@tandem/cloud/testing';
 import { type Clock, type Connect, createMemoryPipe } from '@tandem/shared';
 import { SILENT } from '../support/session-bench.js';
 import { EOS } from './hash-chain.js';
+import { TOKENIZER } from './hash-manifest.js';
+import { LARGER_MODEL } from './larger-text.js';
 import type { ServerPlan } from './scenario.js';
 import { SimEngineProcess } from './sim-engine-process.js';
+import { SimLargerModel } from './sim-larger-model.js';
 
 interface Instance {
   host: SessionHost;
@@ -20,7 +23,7 @@ interface Instance {
 }
 
 const RESTART_MS = 200;
-const KV_BYTES_PER_POSITION = 16;
+export const KV_BYTES_PER_POSITION = 16;
 /** Nobody is refused for want of memory: what is looked at is what happens to those who were let in. */
 const OVERCOMMIT = 1e6;
 
@@ -36,6 +39,12 @@ export class SimServer {
   #tokens = 0;
   /** Contexts that gave way, by what was left of them. */
   readonly evictions = { rows: 0, nothing: 0 };
+  /** Sessions that began with rows of others. */
+  prefixHits = 0;
+  /** Passages by how they ended. */
+  readonly passages: Record<string, number> = {};
+  /** What writes for all instances here. */
+  readonly largerModel: SimLargerModel;
   /** Instances that were stopped and may still be answering. */
   readonly #stopping: Promise<void>[] = [];
 
@@ -43,6 +52,7 @@ export class SimServer {
     this.#plan = plan;
     this.#accuracy = accuracy;
     this.#clock = clock;
+    this.largerModel = new SimLargerModel(plan, clock);
   }
 
   get sessions(): number {
@@ -81,6 +91,8 @@ export class SimServer {
       cache,
       overcommit: OVERCOMMIT,
       kvBytesPerPosition: () => KV_BYTES_PER_POSITION,
+      largerModel: this.#reachLargerModel(),
+      metrics: this.#metrics,
       ...(hasResumeTokens ? { drawResumeToken: () => `token ${++this.#tokens}` } : {}),
       sessionsMax,
       resumeWindowMs,
@@ -144,9 +156,30 @@ export class SimServer {
   readonly #metrics: Metrics = {
     count: (name, _amount, label) => {
       if (name === 'tandem_context_evictions_total') this.evictions[label as 'rows' | 'nothing']++;
+      else if (name === 'tandem_prefix_lookups_total' && label === 'hit') this.prefixHits++;
+      else if (name === 'tandem_passages_total') this.passages[label!] = (this.passages[label!] ?? 0) + 1;
     },
     observe: () => {},
   };
+
+  /** The production hand-off; only the endpoint is another one. */
+  #reachLargerModel(): LargerModel | undefined {
+    const { largerModel, hasEos } = this.#plan;
+    if (!largerModel) return undefined;
+    const { tokensMax, timeoutMs, ...entropy } = largerModel;
+    return new LargerModel({
+      endpoint: { url: 'http://simulated', model: LARGER_MODEL, key: undefined },
+      stream: this.largerModel.stream,
+      policy: rollingEntropyHandOff(entropy),
+      tokenizer: TOKENIZER,
+      eosTokenIds: hasEos ? [EOS] : [],
+      tokensMax,
+      timeoutMs,
+      clock: this.#clock,
+      log: SILENT,
+      metrics: this.#metrics,
+    });
+  }
 
   #take(): Instance | undefined {
     const instance = this.#instance;

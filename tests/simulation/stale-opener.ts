@@ -1,6 +1,7 @@
 import { decodeMessage, encodeMessage, isTandemError, KINDS, type Message } from '@tandem/shared';
 
-const KIND_AT = 2;
+/** Where a frame says what it is. */
+export const KIND_AT = 2;
 
 /** A client's frames, in which a `session-open` sometimes brings the token before the last. It must get no rows for it. */
 export class StaleOpener {
@@ -34,9 +35,11 @@ export class StaleOpener {
     if (frame[KIND_AT] !== KINDS['session-opened']) return;
     const message = decode(frame);
     if (message?.kind !== 'session-opened') return;
-    const { resume, length } = message.control;
+    const { resume, length, prefix = 0 } = message.control;
     if (resume !== undefined) this.#tokens.push(resume);
-    if (this.#isStale && length > 0) this.#fail(`an old token was given ${length} rows`);
+    // A declared prefix is everybody's who has the credential.
+    const own = length - prefix;
+    if (this.#isStale && own > 0) this.#fail(`an old token was given ${own} rows`);
   }
 }
 

@@ -13,12 +13,17 @@ export class Trace {
     this.lines = keepsLines ? [] : undefined;
   }
 
+  get isFull(): boolean {
+    return this.events >= EVENTS_MAX;
+  }
+
   get hash(): number {
     return this.#hash;
   }
 
   add(atMs: number, who: number, what: string, ...figures: number[]): void {
-    if (++this.events > EVENTS_MAX) throw new Error(`more than ${EVENTS_MAX} events by ${atMs} ms`);
+    if (this.isFull) throw new Error(`more than ${EVENTS_MAX} events by ${atMs} ms`);
+    this.events++;
     // Times are fractions of milliseconds: their first six digits behind the point are enough to tell runs apart.
     this.#hash = mix(mix(this.#hash, Math.round(atMs * 1e6) | 0), who);
     for (let i = 0; i < what.length; i++) this.#hash = mix(this.#hash, what.charCodeAt(i));

@@ -22,11 +22,11 @@ export class FakeConnection {
   }
 
   /** Opens and answers `session-open`. */
-  accept(length = 0, forwardsInFlight = 2): void {
+  accept(length = 0, forwardsInFlight = 2, more: Partial<Messages['session-opened']> = {}): void {
     this.handlers.opened();
     // As a server that has seen everything up to this connection.
     const epoch = this.sentOf('session-open').at(-1)?.epoch ?? 0;
-    this.reply('session-opened', { epoch, length, forwardsInFlight });
+    this.reply('session-opened', { epoch, length, forwardsInFlight, ...more });
   }
 
   lose(error?: Parameters<TransportHandlers['closed']>[0]['error']): void {

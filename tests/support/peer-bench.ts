@@ -1,4 +1,4 @@
-import { CloudPeer, EventStream, Ledger, type SessionEvent } from '@tandem/edge/testing';
+import { CloudPeer, EventStream, Ledger, type SessionEvent, type SharedPrefix } from '@tandem/edge/testing';
 import { GREEDY, type Messages } from '@tandem/shared';
 import { FakeServer } from './fake-server.js';
 import { unverified } from './ledger-entries.js';
@@ -7,7 +7,12 @@ import { ManualClock, settle } from './manual-clock.js';
 export const ASK = { sampling: GREEDY, askLast: false, extend: 0 };
 
 /** A peer with an open connection to a server that the test plays. */
-export async function buildPeer(prompt = [1, 2, 3], forwardsInFlight = 2, context: 'rows' | 'tokens' = 'rows') {
+export async function buildPeer(
+  prompt = [1, 2, 3],
+  forwardsInFlight = 2,
+  context: 'rows' | 'tokens' = 'rows',
+  prefix?: SharedPrefix,
+) {
   const clock = new ManualClock();
   const server = new FakeServer();
   const ledger = new Ledger({ kind: context, vocabularySize: 100, bytesPerRow: 4 });
@@ -17,6 +22,7 @@ export async function buildPeer(prompt = [1, 2, 3], forwardsInFlight = 2, contex
   const peer = new CloudPeer({
     ledger,
     declaration: { model: 'm', format: 'f32', context, codec: 'f32', capacity: 64 },
+    prefix,
     connect: async () => server.connect,
     unavailableAfterMs: 60_000,
     clock,

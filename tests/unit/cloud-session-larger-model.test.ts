@@ -1,5 +1,5 @@
 import { type HandOffPolicy, LargerModel } from '@tandem/cloud/testing';
-import { systemClock } from '@tandem/shared';
+import { encodeTokenIds, systemClock } from '@tandem/shared';
 import type { Tokenizer } from '@tandem/shared/tokenizer';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FAULTS, type ScriptedEndpoint, startScriptedEndpoint, writes } from '../support/scripted-endpoint.js';
@@ -20,6 +20,7 @@ describe('cloud session with a larger model', () => {
   let endpoint: ScriptedEndpoint;
   let bench: SessionBench;
   let client: WireClient;
+  let largerModel: LargerModel;
 
   beforeAll(async () => {
     endpoint = await startScriptedEndpoint(writes());
@@ -28,7 +29,7 @@ describe('cloud session with a larger model', () => {
 
   beforeEach(async () => {
     endpoint.script = writes('ABCDEFGHIJ');
-    const largerModel = new LargerModel({
+    largerModel = new LargerModel({
       endpoint: { url: `http://127.0.0.1:${endpoint.port}/v1`, model: 'big', key: undefined },
       policy: DOUBTFUL,
       tokenizer: LETTERS,
@@ -84,6 +85,18 @@ describe('cloud session with a larger model', () => {
     expect(rest).not.toHaveProperty('handedOver');
     // Told already with the first part.
     expect(rest.engineMs + rest.queueMs).toBe(0);
+  });
+
+  it('goes on behind the row that was judged, although its rows were dropped while the larger model was asked', async () => {
+    endpoint.script = FAULTS['refused: an error of the server']!;
+    const crowded = new SessionBench({ largerModel, contextBudgetBytes: 100 });
+    const { client: asks } = await crowded.open({ context: 'tokens', largerModel: 'allow' });
+    const ids = (from: number, to: number) => encodeTokenIds(STORY.slice(from, to), 50);
+    const asked = { epoch: 1, from: 0, count: 8, want: [6, 7], drafts: [truth(6)], extend: 3 };
+    asks.send('context-forward', asked, ids(0, 8));
+    const { client: other } = await crowded.open({}, 'session-of-tests-2');
+    forward(other, 1, 0, 12);
+    expect(await asks.take('context-rewind')).toMatchObject({ epoch: 1, length: 0 });
   });
 
   it('a newer epoch while it writes: no answer to the older one', async () => {

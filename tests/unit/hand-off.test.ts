@@ -75,6 +75,17 @@ describe('hand-off', () => {
     expect(endpoint.asked).toHaveLength(1);
   });
 
+  it('tells a part that was lost again, whatever the device has guessed in its place', async () => {
+    const handOff = build();
+    await handedOver(handOff);
+    forward(handOff, { from: 5, text: 'one two ', want: [12], entropy: 2 });
+    const lost = await handOff.write(12, NEVER);
+    const again = forward(handOff, { from: 5, text: 'one two xyz', want: [12, 13, 14, 15], entropy: 2 });
+    expect(again.row).toBe(12);
+    expect(await handOff.write(12, NEVER)).toEqual(lost);
+    expect(endpoint.asked).toHaveLength(1);
+  });
+
   it('goes back when the small model is sure of what it reads, and is not doubted at once', async () => {
     const handOff = build();
     await handedOver(handOff);
@@ -82,6 +93,34 @@ describe('hand-off', () => {
     expect(forward(handOff, { from: 13, text: 'x', want: [13], entropy: 9 }).row).toBeUndefined();
     expect(forward(handOff, { from: 14, text: 'x', want: [14], entropy: 9 }).row).toBe(14);
     handOff.close();
+  });
+
+  it('ends where guesses of the device became final elsewhere, although they come again unchanged', async () => {
+    const handOff = build();
+    expect(forward(handOff, { from: 0, text: 'Once', want: [3], entropy: 2 }).row).toBeUndefined();
+    expect(forward(handOff, { from: 4, text: '.XY', want: [4, 5, 6], entropy: 2 }).row).toBe(4);
+    await handOff.write(4, NEVER);
+    expect(forward(handOff, { from: 4, text: '.XY', want: [6], entropy: 0 }).row).toBeUndefined();
+  });
+
+  it('counts from behind the passage, also when the row there was sent and never judged', async () => {
+    const handOff = build();
+    await handedOver(handOff);
+    expect(forward(handOff, { from: 5, text: 'one two ', want: [12], entropy: 0 }).row).toBeUndefined();
+    const sent = { from: 13, tokens: ids('x'), want: [13], drafts: [], sampling: GREEDY };
+    const span = NO_TRACING.begin('tandem.forward');
+    handOff.read({
+      ...sent,
+      origin: 'client',
+      input: undefined,
+      extend: 0,
+      prefixBlocks: 0,
+      cancel: new AbortController(),
+      span,
+    });
+    // Two rows of doubt: 13 and 14. Row 12 is the passage's own last one.
+    expect(forward(handOff, { from: 5, text: 'one two xy', want: [12, 13, 14], entropy: 2 }).row).toBe(14);
+    expect(LETTERS.decode(await handOff.write(14, NEVER))).toBe('one two ');
   });
 
   it('gives the same tokens again to who asks again within a passage, on whatever connection', async () => {

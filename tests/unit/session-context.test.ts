@@ -124,6 +124,23 @@ describe('session context', () => {
     expect(bench.counted['tandem_context_evictions_total nothing']).toBeGreaterThan(0);
   });
 
+  it('rows that were lost do not come back as those of a prefix', async () => {
+    const bench = new SessionBench({ contextBudgetBytes: 1_000 });
+    const opened = { capacity: 200, prefix: ['h'.repeat(22)] };
+    const first = await bench.open(opened, 'session-of-tests-1');
+    // Another text than the one that it declared: it claims nothing.
+    forward(first.client, 7, 0, 100);
+    await quiet();
+    first.pipe.cut();
+    const second = await bench.open(opened, 'session-of-tests-2');
+    forward(second.client, 1, 0, 160, { prefix: 1 });
+    await quiet();
+    expect(bench.counted['tandem_context_evictions_total nothing']).toBe(1);
+    const back = await bench.open({ ...opened, epoch: 8 }, 'session-of-tests-1');
+    // Of no forward of its own: its device counts on none but what it knows as the prefix.
+    expect(back.client.last('session-opened')).toMatchObject({ epoch: 0, length: 64, prefix: 64 });
+  });
+
   it('keeps thousands of detached sessions at the size of their rows', async () => {
     const bench = new SessionBench({
       sessionsMax: 10_000,

@@ -1,6 +1,8 @@
 import { generateUnsplit } from '@tandem/shared';
 import { expect, test } from 'vitest';
+import { HandOffOracle, hasFixedPassages } from '../simulation/hand-off-oracle.js';
 import { hashChainEngine } from '../simulation/hash-stage-model.js';
+import { LARGER_MODEL, largerState, largerToken } from '../simulation/larger-text.js';
 import { firstWrong } from '../simulation/oracle.js';
 import { runSeed, runSeeds, sum } from '../simulation/run-seeds.js';
 import { drawScenario } from '../simulation/scenario.js';
@@ -79,6 +81,48 @@ test('the oracle, which knows no engine, says what the unsplit production engine
       ),
     ).toMatch(/^token 3 has position/);
   }
+});
+
+test('rows are shared, and a larger model writes, fails and is cut off', async () => {
+  let hits = 0;
+  const passages: Record<string, number> = {};
+  const fixed: boolean[] = [];
+  for (const index of Array.from({ length: 200 }, (_, i) => i)) {
+    const scenario = drawScenario(seedOf(BASE, index));
+    fixed.push(scenario.clients.some((plan) => hasFixedPassages(scenario, plan)));
+    const world = new World(scenario);
+    expect((await world.run()).failure).toBeUndefined();
+    for (const server of world.servers) {
+      hits += server.prefixHits;
+      for (const [end, count] of Object.entries(server.passages)) passages[end] = (passages[end] ?? 0) + count;
+    }
+  }
+  expect(hits).toBeGreaterThan(5);
+  expect(passages.finished).toBeGreaterThan(20);
+  expect(Object.keys(passages).length, 'ways to end').toBeGreaterThan(2);
+  expect(fixed.filter(Boolean).length).toBeGreaterThan(3);
+});
+
+test('the oracle knows every token of the larger model, and where it may stand', () => {
+  const plan = drawScenario(1).clients[0]!;
+  const turn = { ...plan.turns[0]!, maxOutputTokens: 24 };
+  const prompt = [2, 3, 4];
+  const ids: number[] = [];
+  for (let i = 0; i < 8; i++) ids.push(largerToken(largerState([...prompt, ...ids]), false));
+  const origin = { kind: 'larger-model', model: LARGER_MODEL } as const;
+  const tokens = ids.map((id, i) => ({ id, position: prompt.length + i, origin }));
+  const allowed = { ...plan, options: { ...plan.options, largerModel: 'allow' as const } };
+  const expected = { plan: allowed, turn, prompt, accuracy: [0.5, 0.5], hasEos: false };
+  expect(firstWrong(tokens, expected)).toBeUndefined();
+  expect(firstWrong(tokens.with(5, { ...tokens[5]!, id: (ids[5]! + 1) % 24 }), expected)).toMatch(
+    /^token 5: .* larger/,
+  );
+  expect(
+    firstWrong(tokens, { ...expected, plan: { ...plan, options: { ...plan.options, largerModel: 'never' } } }),
+  ).toMatch(/without consent/);
+  const larger = { window: 1, patience: 1, ceiling: 9, floor: 0, tokensMax: 8, timeoutMs: 1_000, pieceMs: 0 };
+  const never = new HandOffOracle(larger, allowed);
+  expect(firstWrong(tokens, { ...expected, handOff: never })).toMatch(/^token 0: .* out of place/);
 });
 
 test('contexts are compacted, and dropped, while their texts are told', async () => {

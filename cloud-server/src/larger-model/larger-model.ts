@@ -19,6 +19,8 @@ export interface LargerModelOptions {
   log: Log;
   /** Default: nobody counts. */
   metrics?: Metrics;
+  /** How a completion is had. Default: over HTTP. */
+  stream?: typeof streamCompletion;
 }
 
 /** The larger model behind an OpenAI-compatible endpoint, for all sessions of this server. */
@@ -59,12 +61,13 @@ export class LargerModel {
   /** Has it go on behind these tokens. Undefined where they end within a character. */
   begin(context: readonly number[], sampling: SamplingSettings): Passage | undefined {
     const { endpoint, tokenizer, eosTokenIds, tokensMax, timeoutMs, clock } = this.#options;
+    const { stream = streamCompletion } = this.#options;
     const prompt = textOf(tokenizer, context);
     if (prompt === undefined) return undefined;
     this.#writing++;
     const askedAtMs = clock.now();
     return new Passage({
-      write: (signal) => streamCompletion(endpoint, { prompt, maxTokens: tokensMax, sampling }, signal),
+      write: (signal) => stream(endpoint, { prompt, maxTokens: tokensMax, sampling }, signal),
       tokenizer,
       context,
       eosTokenId: eosTokenIds[0],

@@ -52,7 +52,7 @@ export interface CloudSessionOptions {
  */
 export class CloudSession {
   readonly declaration: Declaration;
-  /** Epoch of the forward that last changed the rows: a device that was answered in a later one has been elsewhere. */
+  /** Of the forward that last changed the rows; 0: no forward made them. A device that was answered later has others in mind. */
   rowsEpoch = 0;
   readonly #options: CloudSessionOptions;
   readonly #handOff: HandOff | undefined;
@@ -89,13 +89,15 @@ export class CloudSession {
     return this.#options.context.length;
   }
 
-  /** A new connection takes the session over. Returns the rows that it may count on. */
-  attach(peer: SessionPeer, epoch: number): number {
+  /** A new connection takes the session over. Returns the rows that it may count on; `prefix` of them are another context's. */
+  attach(peer: SessionPeer, epoch: number, hashes: readonly string[]): { length: number; prefix: number } {
     this.#cancelWork();
     this.#peer = peer;
     this.#failures = 0;
     this.#enter(epoch);
-    return this.length;
+    const prefix = this.#options.context.declare(hashes);
+    if (prefix > 0) this.rowsEpoch = 0;
+    return { length: this.length, prefix };
   }
 
   /** The connection is gone: nobody waits for answers. The rows stay. */
@@ -203,8 +205,7 @@ export class CloudSession {
     const { mismatch, engineMs } = result;
     const choices = result.choices.filter(({ row }) => forward.want.includes(row));
     const row = this.#handOff?.judge(result.choices, forward.want, forward.sampling);
-    const epoch = this.#epoch;
-    if (forward.want.length === 0) return this.#peer?.send('credit', { epoch, length: this.length });
+    if (forward.want.length === 0) return this.#peer?.send('credit', { epoch: this.#epoch, length: this.length });
     this.#options.quota?.decided(choices.length);
     const times = { engineMs, queueMs };
     if (row === undefined) {
@@ -213,7 +214,7 @@ export class CloudSession {
     } else if (await this.#handOver(forward, row, choices, mismatch, times)) return this.#goDeaf();
     if (!isAwaited(forward)) return;
     if (mismatch) this.#goDeaf();
-    else if (forward.extend > 0) this.#extend(forward, choices.at(-1)!.token);
+    else if (forward.extend > 0) this.#extend(forward, choices.at(-1)!);
   }
 
   #judged(choices: readonly Choice[], rest: Omit<Messages['verdict'], 'epoch' | 'rows' | 'tokens'>): void {
@@ -264,16 +265,16 @@ export class CloudSession {
     for (const { span } of this.#queue.splice(0)) span.end({ cancelled: true });
   }
 
-  /** Goes on alone with the token just chosen, unless the client was quicker or the text has come to an end. */
-  #extend(forward: Forward, token: number): void {
-    const isOver = this.#options.eosTokenIds.has(token) || this.length >= this.declaration.capacity;
+  /** Goes on alone behind the row just judged, lost or not, unless the client was quicker or the text has come to an end. */
+  #extend(forward: Forward, { row, token }: Choice): void {
+    const isOver = this.#options.eosTokenIds.has(token) || row + 1 >= this.declaration.capacity;
     if (isOver || this.#queue.length > 0 || this.#isDraining) return;
     try {
       this.#options.quota?.receive(0);
     } catch (error) {
       return this.#peer?.fail(error as TandemError);
     }
-    this.#extension = extensionOf(forward, this.length, token, this.#options.tracing);
+    this.#extension = extensionOf(forward, row + 1, token, this.#options.tracing);
   }
 
   /** The rows are here: another engine, or the next life of this one, can go on where a step failed. */

@@ -28,6 +28,8 @@ export class HandOff {
   readonly #entropies: (number | undefined)[] = [];
   /** First row whose entropy counts: the first that was judged, or the first behind a passage. */
   #since = Number.POSITIVE_INFINITY;
+  /** Row at which that was decided: with another text up to there it is void. */
+  #decidedAt = Number.POSITIVE_INFINITY;
   #open: OpenPassage | undefined;
 
   constructor(model: LargerModel, capacity: number) {
@@ -45,7 +47,7 @@ export class HandOff {
    * would depend on how rows were grouped.
    */
   read({ from, tokens, want, drafts }: Forward): Pick<Forward, 'want' | 'drafts'> {
-    this.#append(from, tokens);
+    this.#append(from, tokens, want[0] ?? from + tokens.length - 1);
     const scores = this.#unknownRows(
       Math.max(from, Math.min(this.#since, want[0] ?? this.#since)),
       from + tokens.length,
@@ -56,19 +58,25 @@ export class HandOff {
     return { want: rows, drafts: rows.map((row) => draftOf.get(row) ?? NO_DRAFT) };
   }
 
-  /** Rows that come again change nothing; from the first token on that is another one, all is forgotten. */
-  #append(from: number, tokens: readonly number[]): void {
+  /**
+   * Rows that come again change nothing; from the first token on that is another one, all is forgotten. Behind the first row
+   * that is asked about stand guesses of the device: they say nothing of what it was told, and end no passage.
+   */
+  #append(from: number, tokens: readonly number[], asked: number): void {
     assert(from <= this.#tokens.length, `tokens from ${from}, ${this.#tokens.length} are there`);
     const index = tokens.findIndex((token, offset) => this.#tokens[from + offset] !== token);
-    if (index < 0) return;
-    const changed = from + index;
-    this.#tokens.length = changed;
-    this.#tokens.push(...tokens.slice(index));
+    const changed = index < 0 ? Number.POSITIVE_INFINITY : from + index;
+    if (index >= 0) this.#tokens.splice(changed, Number.POSITIVE_INFINITY, ...tokens.slice(index));
     this.#entropies.length = Math.min(this.#entropies.length, changed);
-    if (this.#since >= changed) this.#since = Number.POSITIVE_INFINITY;
-    const open = this.#open;
-    const isOther = (token: number, offset: number) => (this.#tokens[open!.start + offset] ?? token) !== token;
-    if (open && (changed < open.start || open.tokens.some(isOther))) this.close();
+    const isOtherText = changed <= asked;
+    if (isOtherText && changed <= this.#decidedAt) this.#since = Number.POSITIVE_INFINITY;
+    if (this.#open && ((isOtherText && changed < this.#open.start) || !this.#isToldTo(asked, this.#open))) this.close();
+  }
+
+  /** Whether the text up to position `end` has in it what was told of the passage: a guess may have become final elsewhere. */
+  #isToldTo(end: number, { start, tokens }: OpenPassage): boolean {
+    const told = tokens.slice(0, Math.max(0, end + 1 - start));
+    return told.every((token, offset) => (this.#tokens[start + offset] ?? token) === token);
   }
 
   /** Rows of `[from, end)` whose entropy is not known yet; the last ones of many, since each costs a row of logits. */
@@ -133,7 +141,7 @@ export class HandOff {
   }
 
   #goesOver(row: number, sampling: SamplingSettings): boolean {
-    if (this.#since === Number.POSITIVE_INFINITY) this.#since = row;
+    if (this.#since === Number.POSITIVE_INFINITY) this.#countFrom(row, row);
     if (row + 1 >= this.#capacity || !this.#model.isAvailable) return false;
     if (!this.#model.policy.handsOver(this.#recent(this.#since, row))) return false;
     const passage = this.#model.begin(this.#tokens.slice(0, row + 1), sampling);
@@ -144,7 +152,12 @@ export class HandOff {
   /** The small model goes on at `row`, and gets some rows before it is doubted again. */
   #close(row: number): void {
     this.close();
-    this.#since = row + 1;
+    this.#countFrom(row + 1, row);
+  }
+
+  #countFrom(since: number, decidedAt: number): void {
+    this.#since = since;
+    this.#decidedAt = decidedAt;
   }
 
   #recent(first: number, row: number): number[] {

@@ -44,7 +44,6 @@ export interface SessionTableOptions {
 
 interface Entry {
   session: CloudSession;
-  context: SessionContext;
   owner: string;
   /** Hash of the token that the next connection has to bring. */
   resumeDigest: Buffer | undefined;
@@ -121,11 +120,10 @@ export class SessionTable {
     previous?.fail(new TandemError('SESSION_TAKEN', 'another connection opened this session'));
     // A larger model needs the text from the first token on, and would not get that of rows from elsewhere.
     const hashes = entry.session.largerModel === undefined ? (control.prefix ?? []) : [];
-    const prefix = entry.context.declare(hashes);
     const resume = this.#tokens?.issue();
     entry.resumeDigest = resume?.digest;
-    const length = entry.session.attach(peer, control.epoch);
-    return { session: entry.session, length, prefix, ...(resume ? { resume: resume.token } : {}) };
+    const rows = entry.session.attach(peer, control.epoch, hashes);
+    return { session: entry.session, ...rows, ...(resume ? { resume: resume.token } : {}) };
   }
 
   /** The connection is gone; the session waits for another one, unless it has one already. */
@@ -230,7 +228,6 @@ export class SessionTable {
     });
     const entry: Entry = {
       session,
-      context,
       owner,
       resumeDigest: undefined,
       reservedBytes: 0,

@@ -251,6 +251,7 @@ export class CloudPeer {
 
   #rewound({ epoch, length }: Messages['context-rewind']): void {
     if (!this.#options.ledger.rewind(epoch, length)) return;
+    this.#options.prefix?.replaced(length);
     this.#underWay.forget();
     this.#options.events.emit({ kind: 'rewound', length });
     this.#changed();

@@ -31,7 +31,7 @@ export class SharedPrefix {
     return rows;
   }
 
-  /** Rows from `from` on are replaced on the server. */
+  /** Rows from `from` on are replaced on the server, or it has lost them. */
   replaced(from: number): void {
     this.#heldRows = Math.min(this.#heldRows, from);
   }
