@@ -1,6 +1,7 @@
 import { type ContextKind, type Format, type Manifest, ROW_CODEC_NAMES, SUBPROTOCOL } from '@tandem/shared';
 import type { ParsedServerOptions } from './options.js';
 import type { BatchingGain } from './scheduler/batching-probe.js';
+import type { DeviceMemory } from './scheduler/memory-probe.js';
 
 export interface ServerFacts {
   version: string;
@@ -8,7 +9,13 @@ export interface ServerFacts {
   format: Format;
   options: ParsedServerOptions;
   /** Known once an engine has started. */
-  engine: { backend?: string | undefined; batchingGain?: BatchingGain | undefined };
+  engine: {
+    backend?: string | undefined;
+    batchingGain?: BatchingGain | undefined;
+    deviceMemory?: DeviceMemory | undefined;
+  };
+  /** What the contexts of all sessions may take. */
+  contextBytesMax: number;
 }
 
 /** What everyone may know: the answer of `/v1/info`. */
@@ -17,7 +24,8 @@ export function describeServer({
   manifest,
   format,
   options,
-  engine: { batchingGain, backend },
+  engine: { batchingGain, backend, deviceMemory },
+  contextBytesMax,
 }: ServerFacts): Record<string, unknown> {
   const { name, fingerprint, cut, layers, contextLength } = manifest;
   return {
@@ -30,6 +38,7 @@ export function describeServer({
     layers,
     codecs: ROW_CODEC_NAMES,
     contextLength,
+    contextBytesMax,
     engine: {
       backend: backend ?? 'starting',
       threads: options.threads ?? 'one per core',
@@ -37,6 +46,7 @@ export function describeServer({
       // One step at a time; docs/decisions/0061-no-batching-across-sessions.md says why.
       sessionsPerStep: 1,
       batchingGainAtBest: batchingGain,
+      deviceMemory,
     },
   };
 }

@@ -19,6 +19,8 @@ import type { GaugeReadings } from './metrics/metrics.js';
 import { createServerMetrics, type ServerMetrics } from './metrics/server-metrics.js';
 import { hasCredentials, type ParsedServerOptions, parseServerOptions, type ServerOptions } from './options.js';
 import { type BatchingGain, measureBatchingGain } from './scheduler/batching-probe.js';
+import { contextBudget, type DeviceMemory, measureDeviceMemory } from './scheduler/memory-probe.js';
+import type { StepRunner } from './scheduler/step-runner.js';
 import { describeServer, kvBytesPerPosition } from './server-info.js';
 import { createSessionHost, type SessionHost } from './sessions/session-host.js';
 import { TenantQuotas } from './sessions/tenant-quotas.js';
@@ -83,7 +85,15 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
     doorkeeper,
     metrics,
     answers: {
-      info: () => describeServer({ version: VERSION, manifest, format, options: parsed, engine: progress }),
+      info: () =>
+        describeServer({
+          version: VERSION,
+          manifest,
+          format,
+          options: parsed,
+          engine: progress,
+          contextBytesMax: cache.budgetBytes,
+        }),
       metrics: () => metrics.expose(),
       isAdmin: adminCheck(parsed),
       dashboard: new Dashboard(metrics.live),
@@ -100,6 +110,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
     await fleet.start();
     progress.backend = scheduler.info.backend;
     progress.batchingGain = await measureBatchingGain(scheduler);
+    progress.deviceMemory = await boundByDevice({ scheduler, cache, manifest, clock, log });
   } catch (error) {
     await gateway.close();
     throw error;
@@ -134,10 +145,32 @@ function engineOptions({ model, device, threads }: ParsedServerOptions, format: 
   return { directory: model, format, device, ...(threads ? { threads } : {}) };
 }
 
+/** Sessions get what the device has, where that is less than what was asked for. */
+async function boundByDevice(parts: {
+  scheduler: StepRunner;
+  cache: ContextCache;
+  manifest: Manifest;
+  clock: Clock;
+  log: Log;
+}): Promise<DeviceMemory | undefined> {
+  const { scheduler, cache, manifest, clock, log } = parts;
+  const askedBytes = cache.budgetBytes;
+  const bytesPerPosition = kvBytesPerPosition(manifest)('rows');
+  const memory = await measureDeviceMemory({ runner: scheduler, clock, bytesMax: askedBytes, bytesPerPosition });
+  if (!memory) return undefined;
+  cache.budgetBytes = contextBudget(askedBytes, memory, scheduler.info.device);
+  const figures = { ...memory, askedBytes, budgetBytes: cache.budgetBytes };
+  if (memory.end === 'asked') log.info(figures, 'the GPU has the memory that was asked for');
+  else if (memory.end === 'time') log.warn(figures, 'the GPU was too slow to try out all that was asked for');
+  else log.warn(figures, 'the GPU has no memory for all that was asked for');
+  return memory;
+}
+
 interface Progress {
   state: 'starting' | 'serving' | 'stopping';
   host?: SessionHost;
   batchingGain?: BatchingGain | undefined;
+  deviceMemory?: DeviceMemory | undefined;
   backend?: string | undefined;
 }
 
@@ -214,7 +247,7 @@ function quotasOf(options: ParsedServerOptions, clock: Clock): TenantQuotas {
 function readGauges(
   { pool }: EngineFleet,
   { bytes, budgetBytes }: ContextCache,
-  { host }: Progress,
+  { host, deviceMemory }: Progress,
   { largerModel }: TextSide,
 ): GaugeReadings {
   const detached = host?.detached ?? 0;
@@ -225,6 +258,7 @@ function readGauges(
     tandem_engines: pool.engines,
     tandem_context_bytes: { ...bytes },
     tandem_context_budget_bytes: budgetBytes,
+    tandem_device_held_bytes: deviceMemory?.heldBytes ?? 0,
     tandem_passages_writing: largerModel?.state.writing ?? 0,
     tandem_larger_model_left_alone: Number(largerModel?.state.isLeftAlone ?? false),
   };

@@ -150,6 +150,12 @@ export const ENGINE_STABLE_MS = 60_000;
 export const READY_TIMEOUT_MS = 5_000;
 export const READY_CACHE_MS = 1_000;
 
+/** Server: how long the memory of a GPU is tried out at load. Tens of gigabytes take a second on one; drivers in software never end. */
+export const DEVICE_PROBE_MS_MAX = 5_000;
+
+/** Server: share of the KV that a GPU held at load that sessions get. The rest is for steps under way and for buffers that the runtime keeps. */
+export const DEVICE_MEMORY_SHARE = 0.8;
+
 /** Server: how often the live page's figures are taken. */
 export const DASHBOARD_INTERVAL_MS = 1_000;
 

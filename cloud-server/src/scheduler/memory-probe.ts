@@ -1,0 +1,102 @@
+import { type Clock, type EngineInfo, GREEDY, kvCapacity, limits, rowCodec, WINDOW_POSITIONS } from '@tandem/shared';
+import type { Opened, StepRunner } from './step-runner.js';
+
+/** What the devices of the engines have room for. */
+export interface DeviceMemory {
+  /** KV that was there at a time, counted as the budget counts it. */
+  heldBytes: number;
+  /** Why it was not more: nothing more was asked for, the device had no more, or trying took too long. */
+  end: 'asked' | 'device' | 'time';
+  /** Positions of the longest context that fitted. */
+  positionsMax: number;
+}
+
+export interface MemoryProbeOptions {
+  runner: StepRunner;
+  clock: Clock;
+  /** What is asked for. */
+  bytesMax: number;
+  bytesPerPosition: number;
+}
+
+/**
+ * Measures at load how much KV the device holds, by holding it: contexts of the longest kind, whose memory is taken at once,
+ * with a step that makes a context anew beside the old one, as every later step will. No figure of a driver says that: WebGPU
+ * tells none, and what a runtime rounds up and keeps for later is in none. Several engines take their contexts in turns and hold
+ * them at the same time, as they share the device later.
+ *
+ * On CUDA keys and values lie in the machine's memory and visit the device: there one context has to fit. Undefined on the processor.
+ */
+export async function measureDeviceMemory(options: MemoryProbeOptions): Promise<DeviceMemory | undefined> {
+  const { runner, clock, bytesPerPosition } = options;
+  const { device, contextLength } = runner.info;
+  if (device === undefined || device === 'cpu') return undefined;
+  const bytesOf = (positions: number) => bytesPerPosition * kvCapacity(positions, positions);
+  const bytesMax = device === 'webgpu' ? options.bytesMax : Math.min(options.bytesMax, bytesOf(contextLength));
+  const startedMs = clock.now();
+  const memory: DeviceMemory = { heldBytes: 0, end: 'asked', positionsMax: 0 };
+  const sessions: OpenSession[] = [];
+  let positions = contextLength;
+  for (;;) {
+    while (positions > 0 && memory.heldBytes + bytesOf(positions) > bytesMax) positions = shorter(positions);
+    if (positions === 0) break;
+    if (clock.now() - startedMs > limits.DEVICE_PROBE_MS_MAX) {
+      memory.end = 'time';
+      break;
+    }
+    if (await hold(runner, `memory-probe-${sessions.length}`, positions, sessions)) {
+      memory.heldBytes += bytesOf(positions);
+      memory.positionsMax = Math.max(memory.positionsMax, positions);
+    } else {
+      memory.end = 'device';
+      // What has no room for a long one may have some for a shorter one; the last crumbs are not worth a failure each.
+      positions = positions > contextLength / LAST_SHARE ? shorter(positions) : 0;
+    }
+  }
+  // An engine that died of it has forgotten its own: nothing is sent to it.
+  await Promise.all(sessions.map(({ session, opened }) => runner.close(session, opened)));
+  return memory;
+}
+
+/** What sessions may have of it; where keys and values only visit the device, it bounds one context and not their number. */
+export function contextBudget(askedBytes: number, memory: DeviceMemory, device: EngineInfo['device']): number {
+  if (memory.end !== 'device' || device !== 'webgpu') return askedBytes;
+  return Math.min(askedBytes, Math.floor(memory.heldBytes * limits.DEVICE_MEMORY_SHARE));
+}
+
+interface OpenSession {
+  session: string;
+  opened: Opened;
+}
+
+const LAST_SHARE = 16;
+
+/** Half as many, in whole windows: the next size of a cache. */
+function shorter(positions: number): number {
+  return Math.floor(positions / 2 / WINDOW_POSITIONS) * WINDOW_POSITIONS;
+}
+
+async function hold(runner: StepRunner, session: string, capacity: number, sessions: OpenSession[]): Promise<boolean> {
+  const { info } = runner;
+  const { signal } = new AbortController();
+  const stages = { firstStage: info.deviceStages, endStage: info.stages };
+  const opened = await runner.open({ session, ...stages, capacity, codec: 'f32', reserve: true }, signal);
+  if (opened.kind !== 'done') return false;
+  sessions.push({ session, opened: opened.value });
+  const bytes = new Uint8Array(rowCodec('f32').bytesPerRow(info.width));
+  for (let from = 0; from < Math.min(2, capacity); from++) {
+    const input = { kind: 'encoded-rows' as const, bytes };
+    const step = {
+      session,
+      from,
+      input,
+      depth: info.stages - info.deviceStages,
+      want: [],
+      drafts: [],
+      sampling: GREEDY,
+    };
+    const outcome = await runner.step(step, opened.value, signal);
+    if (outcome.kind !== 'done') return false;
+  }
+  return runner.holds(opened.value);
+}
