@@ -109,7 +109,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
   try {
     await fleet.start();
     progress.backend = scheduler.info.backend;
-    progress.batchingGain = await measureBatchingGain(scheduler);
+    progress.batchingGain = await measureBatchingGain(scheduler, clock);
     progress.deviceMemory = await boundByDevice({ scheduler, cache, manifest, clock, log });
   } catch (error) {
     await gateway.close();

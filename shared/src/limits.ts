@@ -150,8 +150,8 @@ export const ENGINE_STABLE_MS = 60_000;
 export const READY_TIMEOUT_MS = 5_000;
 export const READY_CACHE_MS = 1_000;
 
-/** Server: how long the memory of a GPU is tried out at load. Tens of gigabytes take a second on one; drivers in software never end. */
-export const DEVICE_PROBE_MS_MAX = 5_000;
+/** Server: how long each measurement at load may take. A GPU is through in a second; a driver in software would never be. */
+export const LOAD_PROBE_MS_MAX = 5_000;
 
 /** Server: share of the KV that a GPU held at load that sessions get. The rest is for steps under way and for buffers that the runtime keeps. */
 export const DEVICE_MEMORY_SHARE = 0.8;

@@ -40,7 +40,7 @@ export async function measureDeviceMemory(options: MemoryProbeOptions): Promise<
   for (;;) {
     while (positions > 0 && memory.heldBytes + bytesOf(positions) > bytesMax) positions = shorter(positions);
     if (positions === 0) break;
-    if (clock.now() - startedMs > limits.DEVICE_PROBE_MS_MAX) {
+    if (clock.now() - startedMs > limits.LOAD_PROBE_MS_MAX) {
       memory.end = 'time';
       break;
     }
