@@ -1,7 +1,6 @@
 import { type ContextKind, type Format, type Manifest, ROW_CODEC_NAMES, SUBPROTOCOL } from '@tandem/shared';
+import type { EngineFigures } from './engine/engine-figures.js';
 import type { ParsedServerOptions } from './options.js';
-import type { BatchingGain } from './scheduler/batching-probe.js';
-import type { DeviceMemory } from './scheduler/memory-probe.js';
 
 export interface ServerFacts {
   version: string;
@@ -9,11 +8,7 @@ export interface ServerFacts {
   format: Format;
   options: ParsedServerOptions;
   /** Known once an engine has started. */
-  engine: {
-    backend?: string | undefined;
-    batchingGain?: BatchingGain | undefined;
-    deviceMemory?: DeviceMemory | undefined;
-  };
+  engine: Partial<EngineFigures>;
   /** What the contexts of all sessions may take. */
   contextBytesMax: number;
 }

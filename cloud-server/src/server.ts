@@ -5,6 +5,7 @@ import { openBundle } from '@tandem/shared/node';
 import { ContextCache } from './context/context-cache.js';
 import { Dashboard } from './dashboard/dashboard.js';
 import type { EngineProcessOptions } from './engine/child-process-engine.js';
+import { type EngineFigures, measureEngines } from './engine/engine-figures.js';
 import { EngineFleet } from './engine/engine-fleet.js';
 import type { EngineProcess } from './engine/engine-supervisor.js';
 import { adminCheck } from './gateway/admin.js';
@@ -18,9 +19,6 @@ import { createLog, type Log } from './log.js';
 import type { GaugeReadings } from './metrics/metrics.js';
 import { createServerMetrics, type ServerMetrics } from './metrics/server-metrics.js';
 import { hasCredentials, type ParsedServerOptions, parseServerOptions, type ServerOptions } from './options.js';
-import { type BatchingGain, measureBatchingGain } from './scheduler/batching-probe.js';
-import { contextBudget, type DeviceMemory, measureDeviceMemory } from './scheduler/memory-probe.js';
-import type { StepRunner } from './scheduler/step-runner.js';
 import { describeServer, kvBytesPerPosition } from './server-info.js';
 import { createSessionHost, type SessionHost } from './sessions/session-host.js';
 import { TenantQuotas } from './sessions/tenant-quotas.js';
@@ -71,6 +69,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
   const log = parts.log ?? createLog(parsed.logLevel);
   const engine = engineOptions(parsed, format);
   const progress: Progress = { state: 'starting' };
+  const facts = { version: VERSION, manifest, format, options: parsed };
   const metrics = createServerMetrics(clock, () => readGauges(fleet, cache, progress, textSide));
   const cache = new ContextCache(parsed.contextMib * 2 ** 20, metrics);
   const fleet = new EngineFleet({ count: parsed.engines, engine, launch: parts.launchEngine, clock, log, metrics });
@@ -85,15 +84,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
     doorkeeper,
     metrics,
     answers: {
-      info: () =>
-        describeServer({
-          version: VERSION,
-          manifest,
-          format,
-          options: parsed,
-          engine: progress,
-          contextBytesMax: cache.budgetBytes,
-        }),
+      info: () => describeServer({ ...facts, engine: progress, contextBytesMax: cache.budgetBytes }),
       metrics: () => metrics.expose(),
       isAdmin: adminCheck(parsed),
       dashboard: new Dashboard(metrics.live),
@@ -108,9 +99,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
   });
   try {
     await fleet.start();
-    progress.backend = scheduler.info.backend;
-    progress.batchingGain = await measureBatchingGain(scheduler, clock);
-    progress.deviceMemory = await boundByDevice({ scheduler, cache, manifest, clock, log });
+    Object.assign(progress, await measureEngines({ runner: scheduler, cache, manifest, clock, log }));
   } catch (error) {
     await gateway.close();
     throw error;
@@ -133,8 +122,6 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
     tracing: openTelemetry(VERSION),
   });
   progress.host = host;
-  const { backend, batchingGain } = progress;
-  log.info({ backend, ...batchingGain }, 'serving one session a step; at best batching would gain these factors');
   gateway.serve(host);
   metrics.live.start();
   progress.state = 'serving';
@@ -145,33 +132,9 @@ function engineOptions({ model, device, threads }: ParsedServerOptions, format: 
   return { directory: model, format, device, ...(threads ? { threads } : {}) };
 }
 
-/** Sessions get what the device has, where that is less than what was asked for. */
-async function boundByDevice(parts: {
-  scheduler: StepRunner;
-  cache: ContextCache;
-  manifest: Manifest;
-  clock: Clock;
-  log: Log;
-}): Promise<DeviceMemory | undefined> {
-  const { scheduler, cache, manifest, clock, log } = parts;
-  const askedBytes = cache.budgetBytes;
-  const bytesPerPosition = kvBytesPerPosition(manifest)('rows');
-  const memory = await measureDeviceMemory({ runner: scheduler, clock, bytesMax: askedBytes, bytesPerPosition });
-  if (!memory) return undefined;
-  cache.budgetBytes = contextBudget(askedBytes, memory, scheduler.info.device);
-  const figures = { ...memory, askedBytes, budgetBytes: cache.budgetBytes };
-  if (memory.end === 'asked') log.info(figures, 'the GPU has the memory that was asked for');
-  else if (memory.end === 'time') log.warn(figures, 'the GPU was too slow to try out all that was asked for');
-  else log.warn(figures, 'the GPU has no memory for all that was asked for');
-  return memory;
-}
-
-interface Progress {
+interface Progress extends Partial<EngineFigures> {
   state: 'starting' | 'serving' | 'stopping';
   host?: SessionHost;
-  batchingGain?: BatchingGain | undefined;
-  deviceMemory?: DeviceMemory | undefined;
-  backend?: string | undefined;
 }
 
 interface RunningParts {

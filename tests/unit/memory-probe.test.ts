@@ -54,7 +54,7 @@ describe('the memory of a device', () => {
     expect(memory).toEqual({ heldBytes: 9_600, end: 'device', positionsMax: 256 });
     expect(engine.heldMax).toBe(960);
     expect(engine.sessions.size).toBe(0);
-    expect(contextBudget(1_000_000, memory!, 'webgpu')).toBe(Math.floor(9_600 * limits.DEVICE_MEMORY_SHARE));
+    expect(contextBudget(1_000_000, memory!, 'webgpu')).toBe(7_680);
     expect(contextBudget(100, memory!, 'webgpu')).toBe(100);
   });
 

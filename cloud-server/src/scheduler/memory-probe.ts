@@ -61,7 +61,7 @@ export async function measureDeviceMemory(options: MemoryProbeOptions): Promise<
 /** What sessions may have of it; where keys and values only visit the device, it bounds one context and not their number. */
 export function contextBudget(askedBytes: number, memory: DeviceMemory, device: EngineInfo['device']): number {
   if (memory.end !== 'device' || device !== 'webgpu') return askedBytes;
-  return Math.min(askedBytes, Math.floor(memory.heldBytes * limits.DEVICE_MEMORY_SHARE));
+  return Math.min(askedBytes, Math.floor((memory.heldBytes * limits.DEVICE_MEMORY_PERCENT) / 100));
 }
 
 interface OpenSession {
