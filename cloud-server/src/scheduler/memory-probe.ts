@@ -37,6 +37,7 @@ export async function measureDeviceMemory(options: MemoryProbeOptions): Promise<
   const memory: DeviceMemory = { heldBytes: 0, end: 'asked', positionsMax: 0 };
   const sessions: OpenSession[] = [];
   let positions = contextLength;
+  let tries = 0;
   for (;;) {
     while (positions > 0 && memory.heldBytes + bytesOf(positions) > bytesMax) positions = shorter(positions);
     if (positions === 0) break;
@@ -44,7 +45,9 @@ export async function measureDeviceMemory(options: MemoryProbeOptions): Promise<
       memory.end = 'time';
       break;
     }
-    if (await hold(runner, `memory-probe-${sessions.length}`, positions, sessions)) {
+    const open = await hold(runner, `memory-probe-${++tries}`, positions);
+    if (open) {
+      sessions.push(open);
       memory.heldBytes += bytesOf(positions);
       memory.positionsMax = Math.max(memory.positionsMax, positions);
     } else {
@@ -76,27 +79,33 @@ function shorter(positions: number): number {
   return Math.floor(positions / 2 / WINDOW_POSITIONS) * WINDOW_POSITIONS;
 }
 
-async function hold(runner: StepRunner, session: string, capacity: number, sessions: OpenSession[]): Promise<boolean> {
-  const { info } = runner;
-  const { signal } = new AbortController();
-  const stages = { firstStage: info.deviceStages, endStage: info.stages };
-  const opened = await runner.open({ session, ...stages, capacity, codec: 'f32', reserve: true }, signal);
-  if (opened.kind !== 'done') return false;
-  sessions.push({ session, opened: opened.value });
-  const bytes = new Uint8Array(rowCodec('f32').bytesPerRow(info.width));
+/** Opens a context and takes its memory; one that does not fit is gone again. */
+async function hold(runner: StepRunner, session: string, capacity: number): Promise<OpenSession | undefined> {
+  const { deviceStages, stages } = runner.info;
+  const opening = {
+    session,
+    firstStage: deviceStages,
+    endStage: stages,
+    capacity,
+    codec: 'f32',
+    reserve: true,
+  } as const;
+  const opened = await runner.open(opening, NEVER);
+  if (opened.kind !== 'done') return undefined;
+  const open = { session, opened: opened.value };
   for (let from = 0; from < Math.min(2, capacity); from++) {
-    const input = { kind: 'encoded-rows' as const, bytes };
-    const step = {
-      session,
-      from,
-      input,
-      depth: info.stages - info.deviceStages,
-      want: [],
-      drafts: [],
-      sampling: GREEDY,
-    };
-    const outcome = await runner.step(step, opened.value, signal);
-    if (outcome.kind !== 'done') return false;
+    if (await runsRow(runner, open, from)) continue;
+    await runner.close(session, opened.value);
+    return undefined;
   }
-  return runner.holds(opened.value);
+  return open;
 }
+
+async function runsRow(runner: StepRunner, { session, opened }: OpenSession, from: number): Promise<boolean> {
+  const { deviceStages, stages, width } = runner.info;
+  const input = { kind: 'encoded-rows' as const, bytes: new Uint8Array(rowCodec('f32').bytesPerRow(width)) };
+  const step = { session, from, input, depth: stages - deviceStages, want: [], drafts: [], sampling: GREEDY };
+  return (await runner.step(step, opened, NEVER)).kind === 'done';
+}
+
+const NEVER = new AbortController().signal;
