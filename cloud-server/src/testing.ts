@@ -7,6 +7,7 @@ export { LiveFigures } from './dashboard/live-figures.js';
 export { LogHistogram } from './dashboard/log-histogram.js';
 export { type EngineProcessOptions, forkEngine } from './engine/child-process-engine.js';
 export { DeviceEngine } from './engine/device-engine.js';
+export { measureEngines } from './engine/engine-figures.js';
 export { EngineSupervisor } from './engine/engine-supervisor.js';
 export { type Admission, admit } from './gateway/admission.js';
 export { checkTokens, parseKey } from './gateway/credentials.js';

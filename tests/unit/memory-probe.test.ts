@@ -1,10 +1,17 @@
-import { fixedEngine, Scheduler } from '@tandem/cloud';
-import { contextBudget, measureDeviceMemory } from '@tandem/cloud/testing';
-import { type EngineInfo, type EngineSession, limits, type StepRequest, TandemError } from '@tandem/shared';
+import { ContextCache, fixedEngine, Scheduler } from '@tandem/cloud';
+import { contextBudget, measureDeviceMemory, measureEngines } from '@tandem/cloud/testing';
+import {
+  type EngineInfo,
+  type EngineSession,
+  limits,
+  type Manifest,
+  type StepRequest,
+  TandemError,
+} from '@tandem/shared';
 import { describe, expect, it } from 'vitest';
 import { HASH_INFO, HashEngine } from '../support/hash-engine.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { forward, SessionBench, truth } from '../support/session-bench.js';
+import { forward, SessionBench, SILENT, truth } from '../support/session-bench.js';
 import { quiet } from '../support/wire-client.js';
 
 /** An engine on a device with room for so many positions; a context takes whole windows of 64, or all at once. */
@@ -82,6 +89,34 @@ describe('the memory of a device', () => {
     const small = await measure(new TightEngine(200, 'cuda'), 1_000_000);
     expect(small).toMatchObject({ positionsMax: 64, end: 'device' });
     expect(contextBudget(1_000_000, small!, 'cuda')).toBe(1_000_000);
+  });
+});
+
+describe('the budget of all contexts', () => {
+  it.each([
+    [
+      'a device with less',
+      1_000,
+      100_000,
+      Math.floor(896 * 8 * 0.8),
+      'the GPU has no memory for all that was asked for',
+    ],
+    ['a device with more', 1_000, 4_000, 4_000, 'the GPU has the memory that was asked for'],
+  ])('on %s', async (_, room, askedBytes, budgetBytes, said) => {
+    const engine = new TightEngine(room);
+    const clock = new ManualClock();
+    const cache = new ContextCache(askedBytes);
+    const lines: [object, string][] = [];
+    const say = (fields: object, text: string) => void lines.push([fields, text]);
+    const log = { ...SILENT, info: say, warn: say };
+    // Eight bytes a position behind the cut.
+    const manifest = { layers: 3, cut: 2, kvHeads: 1, headDim: 1 } as Manifest;
+    const runner = new Scheduler(fixedEngine(engine), clock);
+    const figures = await measureEngines({ runner, cache, manifest, clock, log });
+    expect(cache.budgetBytes).toBe(budgetBytes);
+    expect(figures.deviceMemory?.heldBytes).toBeGreaterThan(0);
+    expect(lines[0]).toEqual([{ ...figures.deviceMemory, askedBytes, budgetBytes }, said]);
+    expect(engine.sessions.size).toBe(0);
   });
 });
 
