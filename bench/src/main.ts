@@ -73,6 +73,7 @@ program
   .description('Readers on one server, split and unsplit: tokens, steps, queues, memory.')
   .option('--json', 'print only the line of JSON')
   .option('--clock <clock>', 'virtual (default), real or both')
+  .option('--real', 'check virtual time by 8 and 32 readers on real sockets; takes a minute and a half more')
   .option('--seconds <count>', 'seconds for each load in real time (default: 8)', Number)
   .action(benchServer);
 

@@ -13,3 +13,4 @@ export type { Telling } from './decode/telling.js';
 export { TokenTrie } from './decode/token-trie.js';
 export type { VirtualSetting } from './decode/virtual-place.js';
 export { tellInSession } from './decode/virtual-session.js';
+export { tokenCosts } from './server/witness.js';

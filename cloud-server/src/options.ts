@@ -102,7 +102,7 @@ export const OPTION_ROWS: Readonly<Record<OptionName, OptionRow>> = {
     kind: 'integer',
     value: '<MiB>',
     shown: 'a quarter of the memory',
-    text: 'memory for the contexts of all sessions',
+    text: 'memory for the contexts of all sessions; on a GPU no more than it holds',
   },
   contextOvercommit: {
     kind: 'number',

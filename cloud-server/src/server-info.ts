@@ -1,6 +1,6 @@
 import { type ContextKind, type Format, type Manifest, ROW_CODEC_NAMES, SUBPROTOCOL } from '@tandem/shared';
+import type { EngineFigures } from './engine/engine-figures.js';
 import type { ParsedServerOptions } from './options.js';
-import type { BatchingGain } from './scheduler/batching-probe.js';
 
 export interface ServerFacts {
   version: string;
@@ -8,7 +8,9 @@ export interface ServerFacts {
   format: Format;
   options: ParsedServerOptions;
   /** Known once an engine has started. */
-  engine: { backend?: string | undefined; batchingGain?: BatchingGain | undefined };
+  engine: Partial<EngineFigures>;
+  /** What the contexts of all sessions may take. */
+  contextBytesMax: number;
 }
 
 /** What everyone may know: the answer of `/v1/info`. */
@@ -17,7 +19,8 @@ export function describeServer({
   manifest,
   format,
   options,
-  engine: { batchingGain, backend },
+  engine: { batchingGain, backend, deviceMemory },
+  contextBytesMax,
 }: ServerFacts): Record<string, unknown> {
   const { name, fingerprint, cut, layers, contextLength } = manifest;
   return {
@@ -30,6 +33,7 @@ export function describeServer({
     layers,
     codecs: ROW_CODEC_NAMES,
     contextLength,
+    contextBytesMax,
     engine: {
       backend: backend ?? 'starting',
       threads: options.threads ?? 'one per core',
@@ -37,6 +41,7 @@ export function describeServer({
       // One step at a time; docs/decisions/0061-no-batching-across-sessions.md says why.
       sessionsPerStep: 1,
       batchingGainAtBest: batchingGain,
+      deviceMemory,
     },
   };
 }

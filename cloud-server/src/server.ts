@@ -5,6 +5,7 @@ import { openBundle } from '@tandem/shared/node';
 import { ContextCache } from './context/context-cache.js';
 import { Dashboard } from './dashboard/dashboard.js';
 import type { EngineProcessOptions } from './engine/child-process-engine.js';
+import { type EngineFigures, measureEngines } from './engine/engine-figures.js';
 import { EngineFleet } from './engine/engine-fleet.js';
 import type { EngineProcess } from './engine/engine-supervisor.js';
 import { adminCheck } from './gateway/admin.js';
@@ -18,7 +19,6 @@ import { createLog, type Log } from './log.js';
 import type { GaugeReadings } from './metrics/metrics.js';
 import { createServerMetrics, type ServerMetrics } from './metrics/server-metrics.js';
 import { hasCredentials, type ParsedServerOptions, parseServerOptions, type ServerOptions } from './options.js';
-import { type BatchingGain, measureBatchingGain } from './scheduler/batching-probe.js';
 import { describeServer, kvBytesPerPosition } from './server-info.js';
 import { createSessionHost, type SessionHost } from './sessions/session-host.js';
 import { TenantQuotas } from './sessions/tenant-quotas.js';
@@ -69,6 +69,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
   const log = parts.log ?? createLog(parsed.logLevel);
   const engine = engineOptions(parsed, format);
   const progress: Progress = { state: 'starting' };
+  const facts = { version: VERSION, manifest, format, options: parsed };
   const metrics = createServerMetrics(clock, () => readGauges(fleet, cache, progress, textSide));
   const cache = new ContextCache(parsed.contextMib * 2 ** 20, metrics);
   const fleet = new EngineFleet({ count: parsed.engines, engine, launch: parts.launchEngine, clock, log, metrics });
@@ -83,7 +84,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
     doorkeeper,
     metrics,
     answers: {
-      info: () => describeServer({ version: VERSION, manifest, format, options: parsed, engine: progress }),
+      info: () => describeServer({ ...facts, engine: progress, contextBytesMax: cache.budgetBytes }),
       metrics: () => metrics.expose(),
       isAdmin: adminCheck(parsed),
       dashboard: new Dashboard(metrics.live),
@@ -98,8 +99,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
   });
   try {
     await fleet.start();
-    progress.backend = scheduler.info.backend;
-    progress.batchingGain = await measureBatchingGain(scheduler);
+    Object.assign(progress, await measureEngines({ runner: scheduler, cache, manifest, clock, log }));
   } catch (error) {
     await gateway.close();
     throw error;
@@ -122,8 +122,6 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
     tracing: openTelemetry(VERSION),
   });
   progress.host = host;
-  const { backend, batchingGain } = progress;
-  log.info({ backend, ...batchingGain }, 'serving one session a step; at best batching would gain these factors');
   gateway.serve(host);
   metrics.live.start();
   progress.state = 'serving';
@@ -134,11 +132,9 @@ function engineOptions({ model, device, threads }: ParsedServerOptions, format: 
   return { directory: model, format, device, ...(threads ? { threads } : {}) };
 }
 
-interface Progress {
+interface Progress extends Partial<EngineFigures> {
   state: 'starting' | 'serving' | 'stopping';
   host?: SessionHost;
-  batchingGain?: BatchingGain | undefined;
-  backend?: string | undefined;
 }
 
 interface RunningParts {
@@ -214,7 +210,7 @@ function quotasOf(options: ParsedServerOptions, clock: Clock): TenantQuotas {
 function readGauges(
   { pool }: EngineFleet,
   { bytes, budgetBytes }: ContextCache,
-  { host }: Progress,
+  { host, deviceMemory }: Progress,
   { largerModel }: TextSide,
 ): GaugeReadings {
   const detached = host?.detached ?? 0;
@@ -225,6 +221,7 @@ function readGauges(
     tandem_engines: pool.engines,
     tandem_context_bytes: { ...bytes },
     tandem_context_budget_bytes: budgetBytes,
+    tandem_device_held_bytes: deviceMemory?.heldBytes ?? 0,
     tandem_passages_writing: largerModel?.state.writing ?? 0,
     tandem_larger_model_left_alone: Number(largerModel?.state.isLeftAlone ?? false),
   };

@@ -150,6 +150,12 @@ export const ENGINE_STABLE_MS = 60_000;
 export const READY_TIMEOUT_MS = 5_000;
 export const READY_CACHE_MS = 1_000;
 
+/** Server: how long each measurement at load may take. A GPU is through in a second; a driver in software would never be. */
+export const LOAD_PROBE_MS_MAX = 5_000;
+
+/** Server: percent of the KV that a GPU held at load that sessions get. The rest is for steps under way and the runtime's own pools. */
+export const DEVICE_MEMORY_PERCENT = 80;
+
 /** Server: how often the live page's figures are taken. */
 export const DASHBOARD_INTERVAL_MS = 1_000;
 

@@ -10,6 +10,9 @@
  * meet in the server's own scheduler under a clock that moves by these times: what else the machine does cannot show. In real
  * time (`--clock both`) readers, server and engine are three processes on this machine, each load the better of two tries.
  *
+ * `--real` puts a witness beside the virtual figures: 8 and 32 readers on real sockets, in both modes, each load the better of two tries, and
+ * engine time per token as both clocks tell it. Neither mode is at its end at 32 readers, so it is the ratio of what a token costs.
+ *
  * The server runs one session a step in both modes; batching would help single tokens more (docs/decisions/0061), so the ratio is
  * one of this server and not of splitting as such.
  */
@@ -25,6 +28,7 @@ import { ServerChild } from './server-child.js';
 import { formatServerRows, type ServerClock, type ServerMode, type ServerRow, serverRow } from './server-row.js';
 import { timeStories } from './step-times.js';
 import { runVirtualLoad, VIRTUAL_COUNTED_S } from './virtual-load.js';
+import { formatTokenCosts, tokenCosts, witnessRows } from './witness.js';
 
 const TALES = fileURLToPath(new URL('../../../models/tales', import.meta.url));
 const FORMAT = 'q8';
@@ -41,12 +45,13 @@ const MEMORY_SESSIONS = 8;
 type Recordings = Record<ServerMode, Recording[]>;
 type Bytes = Record<ServerMode, { hot: number; rows: number }>;
 /** Runs one load. */
-type Measure = (mode: ServerMode, sessions: number) => Promise<ServerRow>;
+export type Measure = (mode: ServerMode, sessions: number) => Promise<ServerRow>;
 
 export async function benchServer(options: {
   json?: boolean;
   seconds?: number;
   clock?: ServerClock | 'both';
+  real?: boolean;
 }): Promise<void> {
   const say = options.json ? () => {} : console.log;
   const seconds = options.seconds ?? 8;
@@ -58,24 +63,26 @@ export async function benchServer(options: {
     exact: await sessionBytes(server, recordings.exact),
     'cloud-only': await sessionBytes(server, recordings['cloud-only']),
   };
+  const inReal = inRealTime(server, recordings, bytes, 1_000 * seconds);
   const rows: ServerRow[] = [];
   const ratios: Partial<Record<ServerClock, Ratio>> = {};
   const asked = options.clock ?? 'virtual';
   for (const clock of asked === 'both' ? (['virtual', 'real'] as const) : [asked]) {
-    const measure =
-      clock === 'virtual'
-        ? await inVirtualTime(bundle, recordings, bytes)
-        : inRealTime(server, recordings, bytes, 1_000 * seconds);
+    const measure = clock === 'virtual' ? await inVirtualTime(bundle, recordings, bytes) : inReal;
     const measured = await table(measure);
     rows.push(...measured);
     ratios[clock] = await compare(measured, measure);
   }
+  if (options.real && asked === 'virtual') rows.push(...(await witnessRows(inReal)));
   await server.close();
   say(formatServerRows(rows));
+  const costRatios = options.real ? tokenCosts(rows) : [];
+  say(formatTokenCosts(costRatios));
   const headline = { ...(ratios.virtual ?? ratios.real), p99Ms: P99_MS };
   const real = ratios.virtual && ratios.real ? { real: ratios.real } : {};
   const place = { machine: describeMachine(), commit: currentCommit() };
-  console.log(JSON.stringify({ bench: 'server', headline, ...real, rows, ...place }));
+  const witness = options.real ? { costRatios } : {};
+  console.log(JSON.stringify({ bench: 'server', headline, ...real, ...witness, rows, ...place }));
 }
 
 async function table(measure: Measure): Promise<ServerRow[]> {

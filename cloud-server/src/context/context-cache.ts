@@ -10,8 +10,8 @@ export interface CachedContext {
   readonly isBusy: boolean;
   /** Its client is there, or said that it will come back. */
   readonly isExpected: boolean;
-  /** Gives the KV back; the rows stay. */
-  compact(): void;
+  /** Gives the KV back; the rows stay. Resolves when an engine has it, where that matters. */
+  compact(): void | Promise<void>;
   /** Gives the rows back as well. */
   drop(): void;
 }
@@ -29,7 +29,7 @@ export interface ContextBytes {
  * lost for good: any loss costs time, never text.
  */
 export class ContextCache {
-  readonly budgetBytes: number;
+  #budgetBytes: number;
   readonly #metrics: Metrics;
   /** Last used last. The value: what was counted of it. */
   readonly #hot = new Map<CachedContext, ContextBytes>();
@@ -37,8 +37,17 @@ export class ContextCache {
   readonly #total: ContextBytes = { hot: 0, rows: 0 };
 
   constructor(budgetBytes: number, metrics: Metrics = NO_METRICS) {
-    this.budgetBytes = budgetBytes;
+    this.#budgetBytes = budgetBytes;
     this.#metrics = metrics;
+  }
+
+  get budgetBytes(): number {
+    return this.#budgetBytes;
+  }
+
+  /** Known once the memory of a device was measured; before the first session. */
+  set budgetBytes(bytes: number) {
+    this.#budgetBytes = bytes;
   }
 
   get bytes(): Readonly<ContextBytes> {
@@ -54,6 +63,30 @@ export class ContextCache {
   /** It is gone. */
   removed(context: CachedContext): void {
     this.#uncount(context);
+  }
+
+  /**
+   * An engine's device has no memory for a step of this context, whatever the budget says. Others give their KV back, as much as this
+   * one has; false where none can.
+   */
+  async makeWay(context: CachedContext): Promise<boolean> {
+    this.#metrics.count('tandem_device_refusals_total');
+    const given: (void | Promise<void>)[] = [];
+    for (let freed = 0; freed === 0 || freed < context.kvBytes; ) {
+      const other = victim(this.#hot, context);
+      if (!other) break;
+      freed += other.kvBytes;
+      given.push(this.#compact(other));
+    }
+    await Promise.all(given);
+    return given.length > 0;
+  }
+
+  #compact(context: CachedContext): void | Promise<void> {
+    const given = context.compact();
+    this.#metrics.count('tandem_context_evictions_total', 1, 'rows');
+    this.#count(context);
+    return given;
   }
 
   #count(context: CachedContext): void {
@@ -80,9 +113,12 @@ export class ContextCache {
       const hot = victim(this.#hot, used);
       const context = hot ?? victim(this.#cold, used);
       if (!context) return;
-      if (hot) context.compact();
-      else context.drop();
-      this.#metrics.count('tandem_context_evictions_total', 1, hot ? 'rows' : 'nothing');
+      if (hot) {
+        void this.#compact(context);
+        continue;
+      }
+      context.drop();
+      this.#metrics.count('tandem_context_evictions_total', 1, 'nothing');
       this.#count(context);
     }
   }

@@ -79,10 +79,11 @@ export class KvSession {
     return { kind: 'done', value: sum };
   }
 
-  /** Gives the memory back. */
-  close(): void {
-    if (this.#placement) void this.#options.scheduler.close(this.#engineSession, this.#placement);
+  /** Gives the memory back; resolves when the engine has it. */
+  async close(): Promise<void> {
+    const closing = this.#placement && this.#options.scheduler.close(this.#engineSession, this.#placement);
     this.#forget();
+    await closing;
   }
 
   #forget(): void {

@@ -106,11 +106,16 @@ export class SessionContext implements CachedContext, PrefixDonor {
     this.isBusy = true;
     this.#truncate(forward.from);
     if (forward.input) this.#rows.append(forward.input);
-    const outcome = await this.#kv.catchUp(this.#rows, forward, this.#donor?.sourceOf(this.#donatedRows));
+    let outcome = await this.#catchUp(forward);
+    if (isRefused(outcome) && (await this.#options.cache.makeWay(this))) outcome = await this.#catchUp(forward);
     this.isBusy = false;
     if (this.#isFreed) this.#leave();
     else this.#settle(forward, outcome);
     return outcome;
+  }
+
+  #catchUp(forward: Forward): Promise<Outcome<ScheduledStep>> {
+    return this.#kv.catchUp(this.#rows, forward, this.#donor?.sourceOf(this.#donatedRows));
   }
 
   /** Rows from `length` on are not the text's any more. */
@@ -125,13 +130,13 @@ export class SessionContext implements CachedContext, PrefixDonor {
     this.#options.cache.used(this);
   }
 
-  compact(): void {
-    this.#kv.close();
+  compact(): Promise<void> {
     this.#rows.trim();
+    return this.#kv.close();
   }
 
   drop(): void {
-    this.#kv.close();
+    void this.#kv.close();
     this.#rows.clear();
     this.#publishedRows = 0;
     this.#donor = undefined;
@@ -171,7 +176,7 @@ export class SessionContext implements CachedContext, PrefixDonor {
     if (outcome.kind === 'failed') {
       // What an engine refuses it refuses before it changes anything; after any other failure its copy is in doubt.
       if (CLIENT_FAULTS.has(outcome.error.code)) this.#truncate(forward.from);
-      else this.#kv.close();
+      else void this.#kv.close();
     }
     // A verdict that nobody waits for changes nothing: its rows are what the client sent, and may be asked about again.
     const isAwaited = !forward.cancel.signal.aborted;
@@ -191,6 +196,11 @@ export class SessionContext implements CachedContext, PrefixDonor {
     this.#publishedRows = rows;
     this.#options.prefixes.publish(this.#keys.slice(0, whole), this);
   }
+}
+
+/** Its device had no memory for the step. */
+function isRefused(outcome: Outcome<unknown>): boolean {
+  return outcome.kind === 'failed' && outcome.error.code === 'SERVER_BUSY';
 }
 
 /** The engine failed so often in a row that this connection should give up. */

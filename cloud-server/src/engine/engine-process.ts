@@ -1,12 +1,16 @@
-import { serveEngine } from '@tandem/shared';
+import { type Engine, serveEngine } from '@tandem/shared';
 import { loadChainEngine } from '@tandem/shared/node';
 import type { EngineProcessOptions } from './child-process-engine.js';
+import { DeviceEngine } from './device-engine.js';
 
 /**
  * Entry of the engine process: loads the stages behind the cut, then answers steps, one at a time. The device's stages
  * are loaded by the first session that sends token ids.
  */
 const { directory, format, device, threads } = JSON.parse(process.argv[2] ?? '{}') as EngineProcessOptions;
+
+/** The exit code by which the log tells a lost GPU from other ends; EX_OSERR of sysexits.h. */
+const LOST_DEVICE = 71;
 
 // The server decides when to end: Ctrl-C reaches the whole process group, and steps under way are to be finished.
 process.on('SIGINT', () => {});
@@ -20,5 +24,8 @@ void serveEngine(
     post: (message) => void process.send?.(message, undefined, undefined, () => {}),
     listen: (listener) => void process.on('message', listener),
   },
-  () => loadChainEngine({ directory, format, device, threads, preload: 'cloud-stages' }),
+  async (): Promise<Engine> => {
+    const engine = await loadChainEngine({ directory, format, device, threads, preload: 'cloud-stages' });
+    return engine.info.device === 'cpu' ? engine : new DeviceEngine(engine, () => process.exit(LOST_DEVICE));
+  },
 );

@@ -22,6 +22,14 @@ export const METRICS = {
   tandem_engines: { kind: 'gauge', label: 'state', help: 'Engine processes: available or not.' },
   tandem_context_bytes: { kind: 'gauge', label: 'state', help: 'Context held: KV (hot) and received rows (rows).' },
   tandem_context_budget_bytes: { kind: 'gauge', help: 'What the context of all sessions may take.' },
+  tandem_device_held_bytes: {
+    kind: 'gauge',
+    help: 'KV that the GPU held when it was tried out at load; 0 where keys and values are not kept there.',
+  },
+  tandem_device_refusals_total: {
+    kind: 'counter',
+    help: 'Steps that a GPU had no memory for; tried once more after other contexts gave way.',
+  },
   tandem_steps_total: { kind: 'counter', label: 'kind', help: 'Engine steps: interactive, prefill.' },
   tandem_step_rows: { kind: 'histogram', label: 'kind', help: 'Rows of one step.', buckets: ROWS },
   tandem_step_seconds: { kind: 'histogram', label: 'kind', help: 'Time in the engine of one step.', buckets: SECONDS },

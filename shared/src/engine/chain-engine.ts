@@ -50,7 +50,11 @@ export class ChainEngine implements Engine {
     const cutAfter = this.info.deviceStages - 1 - options.firstStage;
     const crossesCut = cutAfter >= 0 && options.endStage > this.info.deviceStages;
     const chain = new StageChain(
-      models.map((model) => model.open(options.capacity)),
+      models.map((model) => {
+        const stage = model.open(options.capacity);
+        if (options.reserve) stage.reserve?.(options.capacity);
+        return stage;
+      }),
       this.info.width,
       crossesCut ? { afterStage: cutAfter, codec } : undefined,
     );

@@ -36,6 +36,8 @@ export interface EngineInfo {
   deviceStages: number;
   /** What they run on and, where there was a choice, why. */
   backend?: string;
+  /** The same in one word; on `webgpu` keys and values are kept there. */
+  device?: 'cpu' | 'cuda' | 'webgpu';
 }
 
 export interface EngineSession {
@@ -46,6 +48,8 @@ export interface EngineSession {
   capacity: number;
   /** The codec that rows pass at the cut, wherever the cut lies in this chain. */
   codec: RowCodecName;
+  /** Takes the memory of its whole capacity with the first step, not as it grows: to find out whether it is there. */
+  reserve?: boolean;
 }
 
 export interface CopyRequest {

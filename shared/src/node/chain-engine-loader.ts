@@ -44,7 +44,7 @@ export async function loadChainEngine(options: ChainEngineOptions): Promise<Chai
       loaded.set(index, loading);
       return loading;
     };
-    const info = { ...engineInfo(manifest, format), backend: choice.backend };
+    const info = { ...engineInfo(manifest, format), backend: choice.backend, device: choice.device };
     const first = options.preload === 'cloud-stages' ? info.deviceStages : 0;
     const end = options.preload === 'device-stages' ? info.deviceStages : manifest.stages.length;
     for (let index = first; index < end; index++) await stageModel(index);

@@ -87,6 +87,11 @@ export class OnnxStage implements Stage {
     }
   }
 
+  reserve(length: number): void {
+    assert(length <= this.capacity, `reserve ${length}, capacity ${this.capacity}`);
+    this.#cache.reserve(length);
+  }
+
   truncate(length: number): void {
     assert(this.#state === 'idle', `truncate of a stage that is ${this.#state}`);
     this.#cache.truncate(length);

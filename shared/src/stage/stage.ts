@@ -20,6 +20,8 @@ export interface Stage {
    * @throws TandemError CONTEXT_TOO_LONG when `length + n > capacity`; the stage is unchanged then.
    */
   forward(input: StageInput, wanted: Int32Array): Promise<StageOutput>;
+  /** Makes room for so many positions at once, and not as they come. Stages without it never do. */
+  reserve?(length: number): void;
   /** Forgets all positions from `length` on, in O(positions forgotten). Must be at most the current length. */
   truncate(length: number): void;
   /** A copy of the positions `[from, length)`, to be put back after others took their place. */
