@@ -27,6 +27,7 @@ import {
 export class ModelHost {
   readonly #port: EnginePort;
   #model: LocalModel | undefined;
+  #toldBackend: string | undefined;
   readonly #sessions = new Map<number, Session>();
   /** Of calls that can be aborted. */
   readonly #running = new Map<number, AbortController>();
@@ -95,8 +96,8 @@ export class ModelHost {
     const parsed = parseOptions(loadOptionsSchema, 'EdgeModel.load', { ...options, onProgress });
     const opened = await openDeviceModel(source, parsed);
     this.#model = await LocalModel.of(opened);
-    const { manifest, backend, format } = this.#model;
-    return { manifest, backend, format, tokenizerFiles: opened.tokenizerFiles };
+    const { manifest, format } = this.#model;
+    return { manifest, format, tokenizerFiles: opened.tokenizerFiles };
   }
 
   #opened(number: number, session: Session): SessionFacts {
@@ -138,6 +139,10 @@ export class ModelHost {
   }
 
   #post(message: FromHost): void {
+    const backend = this.#model?.backend;
+    // Told before what was made on it.
+    if (backend !== undefined && backend !== this.#toldBackend) this.#port.post({ backend });
+    this.#toldBackend = backend;
     this.#port.post(message);
   }
 }

@@ -1,10 +1,11 @@
 import { type Manifest, TandemError } from '@tandem/shared';
 import { loadTokenizer, type Tokenizer } from '@tandem/shared/tokenizer';
-import { startModelHost } from '#model-worker';
+import { addressFromHere, startModelHost } from '#model-worker';
 import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from '../chat/chat-message.js';
 import { loadChatTemplate, renderChat } from '../chat/render-chat.js';
 import { EventStream } from '../events.js';
-import type { LoadOptions, RestoreOptions, SessionOptions } from '../options.js';
+import type { LoadOptions, ParsedLoadOptions, RestoreOptions, SessionOptions } from '../options.js';
+import type { ModelWorker } from '../platform.js';
 import { HostChannel, type SessionEnd } from './host-channel.js';
 import type { AskName, HostCall, ModelFacts, SessionFacts } from './host-messages.js';
 import { type PortTarget, portOf } from './host-port.js';
@@ -22,16 +23,38 @@ export function connectModel(target: PortTarget, source: string, options: Hosted
   return openModel(channel, source, options, async () => {});
 }
 
-/** `EdgeModel.load` with `worker: true`: everything in a worker of its own, which ends with `dispose`. */
-export async function loadInWorker(source: string, options: HostedLoadOptions): Promise<AnyModel> {
-  const host = startModelHost();
+/**
+ * `EdgeModel.load` where everything is in a worker of its own, which ends with `dispose`. A worker that does not come to say a
+ * word is no failure: the policy of a page may forbid it, its script may be missing, an old browser starts none inside of it.
+ */
+export async function loadInWorker(
+  source: string,
+  { worker, ...options }: ParsedLoadOptions,
+): Promise<AnyModel | { obstacle: string }> {
+  const script = typeof worker === 'string' || worker instanceof URL ? addressFromHere(String(worker)) : undefined;
+  const { runtimeUrl } = options;
+  const addresses = {
+    ...(script === undefined ? {} : { worker: script }),
+    ...(runtimeUrl === undefined ? {} : { runtimeUrl: addressFromHere(String(runtimeUrl)) }),
+  };
+  let host: ModelWorker;
+  try {
+    host = startModelHost(script);
+  } catch (cause) {
+    return { obstacle: String(cause) };
+  }
   const { port, onLost } = portOf(host.target);
   const channel = new HostChannel(port, (isBusy) => host.hold(isBusy));
-  onLost((what) => channel.lost(new TandemError('ENGINE_FAILED', `the worker of the model is gone: ${what}`)));
+  let obstacle: string | undefined;
+  onLost((what) => {
+    if (!channel.hasHeard) obstacle ??= what;
+    channel.lost(new TandemError('ENGINE_FAILED', `the worker of the model is gone: ${what}`));
+  });
   try {
-    return await openModel(channel, source, options, () => host.terminate());
+    return await openModel(channel, addressFromHere(source), { ...options, ...addresses }, () => host.terminate());
   } catch (error) {
     await host.terminate();
+    if (obstacle !== undefined) return { obstacle };
     throw error;
   }
 }
@@ -39,7 +62,7 @@ export async function loadInWorker(source: string, options: HostedLoadOptions): 
 async function openModel(
   channel: HostChannel,
   source: string,
-  options: HostedLoadOptions,
+  options: HostedLoadOptions & { worker?: string },
   end: () => Promise<void>,
 ): Promise<AnyModel> {
   const { signal, onProgress, ...rest } = options;
@@ -57,7 +80,6 @@ async function openModel(
 
 class RemoteModel implements AnyModel {
   readonly manifest: Manifest;
-  readonly backend: string;
   readonly format: string;
   readonly #channel: HostChannel;
   readonly #tokenizerJson: Uint8Array;
@@ -74,11 +96,14 @@ class RemoteModel implements AnyModel {
   ) {
     this.#channel = channel;
     this.manifest = facts.manifest;
-    this.backend = facts.backend;
     this.format = facts.format;
     this.#tokenizerJson = facts.tokenizerFiles['tokenizer.json']!;
     this.#chatTemplate = chatTemplate;
     this.#end = end;
+  }
+
+  get backend(): string {
+    return this.#channel.backend;
   }
 
   /** Made when somebody asks for it: a large vocabulary takes the app's thread some time, and sessions have their own. */
@@ -150,7 +175,7 @@ function split({ cloud, policy, ...rest }: SessionOptions | RestoreOptions): {
 } {
   const here = policy !== undefined ? 'policy' : cloud?.wrapTransport ? 'cloud.wrapTransport' : undefined;
   if (here) {
-    const message = `${here}: a function cannot cross to the worker of the model; leave worker: true out, or the option`;
+    const message = `${here}: a function cannot cross to the worker of the model; load it with worker: false, or leave the option out`;
     throw new TandemError('INVALID_OPTION', message);
   }
   if (!cloud) return { cloneable: rest, functions: {} };

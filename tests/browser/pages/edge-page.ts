@@ -1,6 +1,5 @@
 /** A page that does what a test asks: it tells stories and lends its engine. Everything that crosses is plain data. */
 import {
-  type AnyModel,
   EdgeModel,
   type HostedLoadOptions,
   isTandemError,
@@ -25,7 +24,7 @@ export interface PageFailure {
   message: string;
 }
 
-let model: AnyModel | undefined;
+let model: EdgeModel | undefined;
 let engine: Engine | undefined;
 
 const actions = {
