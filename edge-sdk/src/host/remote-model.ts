@@ -32,11 +32,14 @@ export async function loadInWorker(
   { worker, ...options }: ParsedLoadOptions,
 ): Promise<AnyModel | { obstacle: string }> {
   const script = typeof worker === 'string' || worker instanceof URL ? addressFromHere(String(worker)) : undefined;
-  const { runtimeUrl } = options;
+  const { runtimeUrl, signal } = options;
   const addresses = {
     ...(script === undefined ? {} : { worker: script }),
     ...(runtimeUrl === undefined ? {} : { runtimeUrl: addressFromHere(String(runtimeUrl)) }),
   };
+  const aborted = () => new TandemError('ABORTED', 'loading was aborted', { cause: signal?.reason });
+  // It may have come while this file was loaded.
+  if (signal?.aborted) throw aborted();
   let host: ModelWorker;
   try {
     host = startModelHost(script);
@@ -50,12 +53,17 @@ export async function loadInWorker(
     if (!channel.hasHeard) obstacle ??= what;
     channel.lost(new TandemError('ENGINE_FAILED', `the worker of the model is gone: ${what}`));
   });
+  // The worker may not be there yet to hear of it.
+  const onAbort = () => channel.lost(aborted());
+  signal?.addEventListener('abort', onAbort, { once: true });
   try {
     return await openModel(channel, addressFromHere(source), { ...options, ...addresses }, () => host.terminate());
   } catch (error) {
     await host.terminate();
     if (obstacle !== undefined) return { obstacle };
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 

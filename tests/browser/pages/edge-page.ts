@@ -1,12 +1,5 @@
 /** A page that does what a test asks: it tells stories and lends its engine. Everything that crosses is plain data. */
-import {
-  EdgeModel,
-  type HostedLoadOptions,
-  isTandemError,
-  type LoadOptions,
-  type LoadProgress,
-  type SessionOptions,
-} from '@tandem/edge';
+import { EdgeModel, isTandemError, type LoadOptions, type LoadProgress, type SessionOptions } from '@tandem/edge';
 import { gpuObstacle, openDeviceModel } from '@tandem/edge/testing';
 import type { Engine } from '@tandem/shared';
 
@@ -31,13 +24,6 @@ const actions = {
   async load(source: string, options: LoadOptions = {}) {
     const progress: LoadProgress[] = [];
     model = await EdgeModel.load(source, { ...options, onProgress: (step) => progress.push(step) });
-    return { backend: model.backend, progress };
-  },
-
-  /** Everything in a worker: session, connection, engine. */
-  async loadInWorker(source: string, options: HostedLoadOptions = {}) {
-    const progress: LoadProgress[] = [];
-    model = await EdgeModel.load(source, { ...options, worker: true, onProgress: (step) => progress.push(step) });
     return { backend: model.backend, progress };
   },
 
