@@ -62,7 +62,7 @@ export class LocalModel implements AnyModel {
   /** What the device stages run on and, where there was a choice, why. Another one once a GPU was lost. */
   get backend(): string {
     const { backend } = this.#device;
-    return this.#obstacle === undefined ? backend : `${backend} (session not in a worker: ${this.#obstacle})`;
+    return this.#obstacle === undefined ? backend : `${backend} (${this.#obstacle})`;
   }
 
   /** `obstacle`: why it runs on the caller's thread, where it was to run in a worker. */

@@ -54,7 +54,8 @@ export const EdgeModel = {
    * an address in browsers; there, what is not stored yet is downloaded first.
    *
    * In pages session loop, sampler, connection and engine run in a worker, and the page's thread only moves text; `worker: false`
-   * keeps all but the engine on the caller's thread, as in Node, where `worker: true` moves it.
+   * keeps all but the engine on the caller's thread, as in Node, where `worker: true` moves it. `worker: 'shared'`: tabs of one
+   * origin share one model, which is freed with the last of them.
    *
    * Codes: INVALID_OPTION, BUNDLE_NOT_FOUND, BUNDLE_CORRUPT, DOWNLOAD_FAILED, STORAGE_FULL, ENGINE_UNAVAILABLE, ABORTED.
    */
@@ -62,8 +63,9 @@ export const EdgeModel = {
     const parsed = parseOptions(loadOptionsSchema, 'EdgeModel.load', options);
     const { signal, worker } = parsed;
     if (signal?.aborted) throw new TandemError('ABORTED', 'loading was aborted', { cause: signal.reason });
-    if (typeof worker === 'function' || !(worker ?? isPage())) return await loadHere(source, parsed);
-    const { loadInWorker } = await import('./host/remote-model.js');
+    const isHosted = worker === true || (isPage() && worker !== false && typeof worker !== 'function');
+    if (!isHosted) return await loadHere(source, parsed);
+    const { loadInWorker } = await import('./host/load-in-worker.js');
     const loaded = await loadInWorker(source, parsed);
     return 'obstacle' in loaded ? await loadHere(source, parsed, loaded.obstacle) : loaded;
   },

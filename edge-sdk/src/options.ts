@@ -21,7 +21,7 @@ const deliveryOptions = {
   storage: z._default(z.enum(STORAGES), 'auto'),
   /**
    * Whether sessions run in a worker with the engine, so that only text comes to the caller's thread: by default in pages. `false`
-   * keeps them there. Browser: an address is that of the engine's worker script, and the other scripts lie beside it; default:
+   * keeps them there, `'shared'` is one worker and one model for all tabs of the origin. Browser: an address is that of the engine's worker script, and the other scripts lie beside it; default:
    * where the bundler put them. A function starts the engine's worker itself; it cannot cross, so sessions stay.
    */
   worker: z.optional(

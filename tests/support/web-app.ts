@@ -76,6 +76,7 @@ async function buildPage(page: string, folder: string): Promise<void> {
       page: fileURLToPath(new URL(`../browser/pages/${page}`, import.meta.url)),
       // By this name the SDK looks for it, next to the script that it is in.
       'host-worker': '@tandem/edge/host',
+      'shared-worker': '@tandem/edge/shared-host',
       'wasm-worker': '@tandem/edge/worker',
       'webgpu-worker': '@tandem/edge/webgpu-worker',
     },

@@ -132,6 +132,11 @@ export async function modelAvailability(source: string, options: DeliveryOptions
 export async function downloadModel(source: string, options: DeliveryOptions): Promise<void> {
   // An app that downloads on purpose wants to keep what it gets. Only a page may ask, not a worker.
   await navigator.storage?.persist?.().catch(() => false);
+  await fetchModel(source, options);
+}
+
+/** Without asking whether it may be kept. */
+export async function fetchModel(source: string, options: DeliveryOptions): Promise<void> {
   await runTask('download', source, options);
 }
 
@@ -192,7 +197,7 @@ async function untilStopped<Result>(
 async function startWorker(worker: DeviceModelOptions['worker'], runtime: RuntimeName): Promise<DeviceWorker> {
   try {
     if (typeof worker === 'function') return worker(runtime);
-    if (worker !== undefined && typeof worker !== 'boolean') {
+    if (worker !== undefined && typeof worker !== 'boolean' && worker !== 'shared') {
       const script = runtime === 'wasm' ? worker : new URL('webgpu-worker.js', absolute(String(worker)));
       return new Worker(script, { type: 'module', name: `tandem-${runtime}` });
     }

@@ -1,11 +1,9 @@
 import { type Manifest, TandemError } from '@tandem/shared';
 import { loadTokenizer, type Tokenizer } from '@tandem/shared/tokenizer';
-import { addressFromHere, startModelHost } from '#model-worker';
 import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from '../chat/chat-message.js';
 import { loadChatTemplate, renderChat } from '../chat/render-chat.js';
 import { EventStream } from '../events.js';
-import type { LoadOptions, ParsedLoadOptions, RestoreOptions, SessionOptions } from '../options.js';
-import type { ModelWorker } from '../platform.js';
+import type { LoadOptions, RestoreOptions, SessionOptions } from '../options.js';
 import { HostChannel, type SessionEnd } from './host-channel.js';
 import type { AskName, HostCall, ModelFacts, SessionFacts } from './host-messages.js';
 import { type PortTarget, portOf } from './host-port.js';
@@ -23,55 +21,13 @@ export function connectModel(target: PortTarget, source: string, options: Hosted
   return openModel(channel, source, options, async () => {});
 }
 
-/**
- * `EdgeModel.load` where everything is in a worker of its own, which ends with `dispose`. A worker that does not come to say a
- * word is no failure: the policy of a page may forbid it, its script may be missing, an old browser starts none inside of it.
- */
-export async function loadInWorker(
-  source: string,
-  { worker, ...options }: ParsedLoadOptions,
-): Promise<AnyModel | { obstacle: string }> {
-  const script = typeof worker === 'string' || worker instanceof URL ? addressFromHere(String(worker)) : undefined;
-  const { runtimeUrl, signal } = options;
-  const addresses = {
-    ...(script === undefined ? {} : { worker: script }),
-    ...(runtimeUrl === undefined ? {} : { runtimeUrl: addressFromHere(String(runtimeUrl)) }),
-  };
-  const aborted = () => new TandemError('ABORTED', 'loading was aborted', { cause: signal?.reason });
-  // It may have come while this file was loaded.
-  if (signal?.aborted) throw aborted();
-  let host: ModelWorker;
-  try {
-    host = startModelHost(script);
-  } catch (cause) {
-    return { obstacle: String(cause) };
-  }
-  const { port, onLost } = portOf(host.target);
-  const channel = new HostChannel(port, (isBusy) => host.hold(isBusy));
-  let obstacle: string | undefined;
-  onLost((what) => {
-    if (!channel.hasHeard) obstacle ??= what;
-    channel.lost(new TandemError('ENGINE_FAILED', `the worker of the model is gone: ${what}`));
-  });
-  // The worker may not be there yet to hear of it.
-  const onAbort = () => channel.lost(aborted());
-  signal?.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await openModel(channel, addressFromHere(source), { ...options, ...addresses }, () => host.terminate());
-  } catch (error) {
-    await host.terminate();
-    if (obstacle !== undefined) return { obstacle };
-    throw error;
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
-  }
-}
-
-async function openModel(
+/** `obstacle`: why it does not run where it should; `end`: what ends with the model. */
+export async function openModel(
   channel: HostChannel,
   source: string,
   options: HostedLoadOptions & { worker?: string },
   end: () => Promise<void>,
+  obstacle?: string,
 ): Promise<AnyModel> {
   const { signal, onProgress, ...rest } = options;
   // Addresses as objects cannot be cloned.
@@ -83,7 +39,7 @@ async function openModel(
     ...(signal ? { signal } : {}),
     ...(onProgress ? { progress: onProgress } : {}),
   });
-  return new RemoteModel(channel, facts, await loadChatTemplate(facts.tokenizerFiles), end);
+  return new RemoteModel(channel, facts, await loadChatTemplate(facts.tokenizerFiles), end, obstacle);
 }
 
 class RemoteModel implements AnyModel {
@@ -93,6 +49,7 @@ class RemoteModel implements AnyModel {
   readonly #tokenizerJson: Uint8Array;
   readonly #chatTemplate: ChatRenderer | undefined;
   readonly #end: () => Promise<void>;
+  readonly #obstacle: string | undefined;
   #tokenizer: Tokenizer | undefined;
   #disposing: Promise<void> | undefined;
 
@@ -101,6 +58,7 @@ class RemoteModel implements AnyModel {
     facts: ModelFacts,
     chatTemplate: ChatRenderer | undefined,
     end: () => Promise<void>,
+    obstacle: string | undefined,
   ) {
     this.#channel = channel;
     this.manifest = facts.manifest;
@@ -108,10 +66,12 @@ class RemoteModel implements AnyModel {
     this.#tokenizerJson = facts.tokenizerFiles['tokenizer.json']!;
     this.#chatTemplate = chatTemplate;
     this.#end = end;
+    this.#obstacle = obstacle;
   }
 
   get backend(): string {
-    return this.#channel.backend;
+    const { backend } = this.#channel;
+    return this.#obstacle === undefined ? backend : `${backend} (${this.#obstacle})`;
   }
 
   /** Made when somebody asks for it: a large vocabulary takes the app's thread some time, and sessions have their own. */
