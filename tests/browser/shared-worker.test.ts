@@ -103,7 +103,6 @@ describe.skipIf(!CHROMIUM)(inChromium('a model for all tabs'), () => {
   });
 
   it('is one in a worker of the tab where there is no shared one', async () => {
-    await context.route('**/shared-worker.js', (route) => route.abort());
     await context.addInitScript(() => Reflect.deleteProperty(globalThis, 'SharedWorker'));
     const tab = await openIn(context, app.url);
     const { backend } = await tab.act('load', 'model', shared);

@@ -64,7 +64,6 @@ async function buildPage(folder: string): Promise<void> {
     entryPoints: {
       page: here('./page/page.js'),
       // The SDK looks for its workers under these names, next to the script that it is in.
-      'host-worker': '@tandem/edge/host',
       'wasm-worker': '@tandem/edge/worker',
       'webgpu-worker': '@tandem/edge/webgpu-worker',
     },
