@@ -120,6 +120,12 @@ describe.skipIf(!CHROMIUM)(inChromium('a model in a worker'), () => {
     await expect.poll(() => scriptsOf(page)).toEqual([]);
   });
 
+  it('is not another one inside of a worker', async () => {
+    const page = await openEdgePage(browser, app.url);
+    expect(await page.act('loadInOwnWorker', 'model')).toBe('onnxruntime-web wasm, f16');
+    expect(scriptsOf(page)).toEqual(['own-worker.js', 'wasm-worker.js']);
+  });
+
   /** A page whose answer from the app is another one. */
   async function openAltered(url: string, alter: (route: Route) => Promise<void>): Promise<EdgePage> {
     const context = await browser.newContext();

@@ -74,6 +74,7 @@ async function buildPage(page: string, folder: string): Promise<void> {
   await build({
     entryPoints: {
       page: fileURLToPath(new URL(`../browser/pages/${page}`, import.meta.url)),
+      'own-worker': fileURLToPath(new URL('../browser/pages/own-worker.ts', import.meta.url)),
       // By this name the SDK looks for it, next to the script that it is in.
       'host-worker': '@tandem/edge/host',
       'shared-worker': '@tandem/edge/shared-host',

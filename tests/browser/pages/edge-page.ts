@@ -27,6 +27,13 @@ const actions = {
     return { backend: model.backend, progress };
   },
 
+  /** In a worker that is the app's. */
+  loadInOwnWorker(source: string): Promise<string> {
+    const worker = new Worker('own-worker.js', { type: 'module' });
+    worker.postMessage(source);
+    return new Promise((resolve) => worker.addEventListener('message', ({ data }) => resolve(data), { once: true }));
+  },
+
   /** Aborts in the same task: before there is a worker to tell. */
   async loadAndAbort(source: string) {
     const stop = new AbortController();
