@@ -10,7 +10,7 @@ export type { Mode } from './exit/decision.js';
 export type { ExitEvidence, ExitPolicy, PerExit } from './exit/exit-policy.js';
 export { entropy, margin, maxProbability, rollingEntropy } from './exit/threshold-policies.js';
 export type { PortTarget } from './host/host-port.js';
-export type { AnyModel, AnySession } from './host/model-api.js';
+export type { AnySession as Session } from './host/model-api.js';
 export type { HostedLoadOptions } from './host/remote-model.js';
 export { type Origin, originName } from './ledger/origin.js';
 export type { LinkState } from './link/cloud-link.js';
@@ -33,4 +33,3 @@ export type {
   GenerationTransfer,
   TextPart,
 } from './session/generation.js';
-export type { Session } from './session/session.js';

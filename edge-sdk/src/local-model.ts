@@ -44,11 +44,13 @@ export class LocalModel implements AnyModel {
   readonly #acceptance = new Acceptance();
   /** Of one backend; made when the first session shares its beginning. */
   #kernels: { backend: string; fingerprint: Promise<Uint8Array> } | undefined;
+  readonly #obstacle: string | undefined;
   #isDisposed = false;
 
-  protected constructor(device: DeviceModel, text: TextSide) {
+  private constructor(device: DeviceModel, text: TextSide, obstacle: string | undefined) {
     const { manifest, engine } = device;
     this.#device = device;
+    this.#obstacle = obstacle;
     this.manifest = manifest;
     this.tokenizer = text.tokenizer;
     this.#chatTemplate = text.chatTemplate;
@@ -59,11 +61,13 @@ export class LocalModel implements AnyModel {
 
   /** What the device stages run on and, where there was a choice, why. Another one once a GPU was lost. */
   get backend(): string {
-    return this.#device.backend;
+    const { backend } = this.#device;
+    return this.#obstacle === undefined ? backend : `${backend} (${this.#obstacle})`;
   }
 
-  static async of(opened: DeviceModel): Promise<LocalModel> {
-    return new LocalModel(opened, await readTextSide(opened));
+  /** `obstacle`: why it runs on the caller's thread, where it was to run in a worker. */
+  static async of(opened: DeviceModel, obstacle?: string): Promise<LocalModel> {
+    return new LocalModel(opened, await readTextSide(opened), obstacle);
   }
 
   /**
@@ -183,12 +187,12 @@ export class LocalModel implements AnyModel {
 }
 
 /** What turns text into tokens. */
-export interface TextSide {
+interface TextSide {
   tokenizer: Tokenizer;
   chatTemplate: ChatRenderer | undefined;
 }
 
-export async function readTextSide({ manifest, tokenizerFiles }: DeviceModel): Promise<TextSide> {
+async function readTextSide({ manifest, tokenizerFiles }: DeviceModel): Promise<TextSide> {
   const { 'tokenizer.json': json } = tokenizerFiles;
   if (!json) throw new TandemError('BUNDLE_CORRUPT', 'the bundle lists no tokenizer.json; prepare the bundle again');
   const tokenizer = loadTokenizer(json, manifest.bosTokenId);

@@ -19,9 +19,14 @@ const deliveryOptions = {
   format: z.optional(z.enum(['f32', 'f16', 'q8', 'q4'])),
   /** Browser: where the files are kept; `auto` takes the origin's private file system, else the Cache API, else memory. */
   storage: z._default(z.enum(STORAGES), 'auto'),
-  /** Browser: address of the worker script, or a function that starts it; default: `@tandem/edge/worker` by the bundler. */
+  /**
+   * Whether sessions run in a worker with the engine, so that only text comes to the caller's thread: by default in pages. `false`
+   * keeps them there, `'shared'` is one worker and one model for all tabs of the origin. Browser: an address is that of the engine's worker script, and the other scripts lie beside it; default:
+   * where the bundler put them. A function starts the engine's worker itself; it cannot cross, so sessions stay.
+   */
   worker: z.optional(
     z.union([
+      z.boolean(),
       z.string(),
       z.instanceof(URL),
       z.custom<(runtime: RuntimeName) => DeviceWorker>(isFunction, 'a function'),
@@ -163,6 +168,7 @@ export type CloudOptions = z.input<typeof cloudOptionsSchema>;
 export type SessionOptions = z.input<typeof sessionOptionsSchema>;
 export type RestoreOptions = z.input<typeof restoreOptionsSchema>;
 export type GenerateOptions = z.input<typeof generateOptionsSchema>;
+export type ParsedLoadOptions = z.output<typeof loadOptionsSchema>;
 export type ParsedSessionOptions = z.output<typeof sessionOptionsSchema>;
 export type ParsedGenerateOptions = z.output<typeof generateOptionsSchema>;
 

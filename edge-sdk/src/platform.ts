@@ -4,7 +4,7 @@ import type { LoadProgress } from './options.js';
 
 /**
  * What differs between Node and browsers. `#platform` (package.json, `imports`) leads to node/platform.ts or
- * browser/platform.ts, which export `openDeviceModel`, `modelAvailability`, `downloadModel`, `onNetworkBack` and
+ * browser/platform.ts, which export `openDeviceModel`, `modelAvailability`, `downloadModel`, `isPage`, `onNetworkBack` and
  * `webSocketConnect`; everything else is the same code.
  */
 export interface DeviceModel {
@@ -34,8 +34,8 @@ export type Availability = 'available' | 'downloadable' | 'downloading' | 'unava
 
 export interface DeliveryOptions {
   format?: Format;
-  /** Address of the worker script, or a function that starts the worker for a runtime. Browser only. */
-  worker?: string | URL | ((runtime: RuntimeName) => DeviceWorker);
+  /** Address of the engine's worker script, or a function that starts it for a runtime. Of no matter in Node. */
+  worker?: boolean | string | URL | ((runtime: RuntimeName) => DeviceWorker);
   /** Where the files are kept. Browser only. */
   storage: Storage;
   signal?: AbortSignal;

@@ -4,7 +4,7 @@ import { build, type Metafile } from 'esbuild';
 import { expect, it } from 'vitest';
 
 /**
- * What an app's page loads for the SDK, without the library of the tokenizer. The worker and the runtime are files of their own, and
+ * What an app's page loads for the SDK, without the library of the tokenizer. The workers and the runtime are files of their own, and
  * so is what a page loads later, if ever: chat templates.
  */
 const PAGE_BYTES_MAX = 50_000;
@@ -28,18 +28,26 @@ it('the client core is small, and nothing of Node or of the runtime is in it', a
     logLevel: 'error',
   });
   const outputs = Object.entries(metafile.outputs);
-  const loaded = loadedAtOnce(metafile.outputs, outputs.find(([, { entryPoint }]) => entryPoint !== undefined)![0]);
+  const pathOf = (source: string) => outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(source))![0];
+  /** And what `EdgeModel.load` then asks for. */
+  const loadedWith = (source: string) =>
+    loadedAtOnce(metafile.outputs, pathOf(source), loadedAtOnce(metafile.outputs, pathOf('<stdin>')));
+  const loaded = loadedWith('host/load-in-worker.js');
   expect(outputs.length, 'something comes later').toBeGreaterThan(loaded.length);
   const used = loaded
     .flatMap((path) => Object.entries(metafile.outputs[path]!.inputs))
     .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
     .map(([path]) => path);
   expect(used.filter((path) => /onnxruntime|node_modules\/ws\/|\/node\/|chat-template/.test(path))).toEqual([]);
-  const bytes = outputFiles
-    .filter(({ path }) => loaded.some((name) => path.endsWith(name)))
-    .reduce((sum, { contents }) => sum + gzipSync(contents).length, 0);
+  const weigh = (paths: readonly string[]) =>
+    outputFiles
+      .filter(({ path }) => paths.some((name) => path.endsWith(name)))
+      .reduce((sum, { contents }) => sum + gzipSync(contents).length, 0);
+  const bytes = weigh(loaded);
   expect(bytes, 'gzip').toBeGreaterThan(PAGE_BYTES_MAX / 2);
   expect(bytes, 'gzip').toBeLessThanOrEqual(PAGE_BYTES_MAX);
+  expect(loaded, 'the session loop is in the worker').not.toContain(pathOf('/local-model.js'));
+  expect(weigh(loadedWith('/local-model.js')), 'gzip, with worker: false').toBeLessThanOrEqual(PAGE_BYTES_MAX);
 });
 
 /** `path` and what it imports, but not what it asks for later. */

@@ -1,13 +1,13 @@
 import { type CloudServer, startServer } from '@tandem/cloud';
 import type { SessionOptions } from '@tandem/edge';
-import type { Browser, CDPSession } from 'playwright-core';
+import type { Browser, CDPSession, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHROMIUM, inChromium, launchChromium } from '../support/chromium.js';
-import { type EdgePage, openEdgePage } from '../support/edge-page.js';
+import { type EdgePage, openEdgePage, openIn } from '../support/edge-page.js';
 import { OPENINGS, talesBundle } from '../support/tales.js';
 import { startWebApp, type WebApp } from '../support/web-app.js';
 
-/** `worker: true` in a page: the same text as with the session in the page, and less work for the page's thread. */
+/** What pages do by default: the same text as with the session in the page, and less work for the page's thread. */
 describe.skipIf(!CHROMIUM)(inChromium('a model in a worker'), () => {
   let browser: Browser;
   let app: WebApp;
@@ -40,9 +40,11 @@ describe.skipIf(!CHROMIUM)(inChromium('a model in a worker'), () => {
   it('loads under the strict policy, and tells what a session in the page tells', async () => {
     // The one whose kernels are the same everywhere.
     const device = { device: 'wasm' } as const;
-    const one = await here.act('load', 'model', device);
-    const other = await there.act('loadInWorker', 'model', device);
+    const one = await here.act('load', 'model', { ...device, worker: false });
+    const other = await there.act('load', 'model', device);
     expect(other.backend).toBe(one.backend);
+    expect(scriptsOf(here)).toEqual(['wasm-worker.js']);
+    expect(scriptsOf(there)).toEqual(['host-worker.js', 'wasm-worker.js']);
     expect(other.progress.at(-1)).toMatchObject({ stage: 'ready' });
     for (const index of [3, 4]) {
       const right = await here.act('tell', story(index));
@@ -74,6 +76,63 @@ describe.skipIf(!CHROMIUM)(inChromium('a model in a worker'), () => {
     expect(busyThere).toBeLessThan(busyHere);
   });
 
+  describe('where there is no such worker, the session stays in the page', () => {
+    const expectStory = async (page: EdgePage, obstacle: RegExp) => {
+      const { backend } = await page.act('load', 'model', { device: 'wasm' });
+      expect(backend).toMatch(obstacle);
+      expect(scriptsOf(page)).toEqual(['wasm-worker.js']);
+      const right = await here.act('tell', story(8));
+      expect((await page.act('tell', story(8))).tokens).toEqual(right.tokens);
+    };
+
+    it('its script is missing', async () => {
+      const page = await openAltered('**/host-worker.js', (route) => route.fulfill({ status: 404 }));
+      await expectStory(page, /^onnxruntime-web wasm, f16 \(session not in a worker: it did not start\)$/);
+    });
+
+    it('the policy allows only the one of the engine', async () => {
+      const { policy } = app;
+      app.policy = policy.replace("worker-src 'self'", `worker-src ${app.url}wasm-worker.js`);
+      try {
+        const page = await openEdgePage(browser, app.url);
+        await expectStory(page, /session not in a worker: it did not start/);
+      } finally {
+        app.policy = policy;
+      }
+    });
+
+    it('it cannot start the one of the engine', async () => {
+      const page = await openAltered('**/host-worker.js', async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, body: `delete globalThis.Worker;\n${await response.text()}` });
+      });
+      await expectStory(page, /session not in a worker: .*workers cannot start workers in this browser/);
+    });
+  });
+
+  it('lies beside the script of the engine where an app names that, and ends with the model', async () => {
+    const page = await openEdgePage(browser, app.url);
+    const { backend } = await page.act('load', 'model', { device: 'wasm', worker: 'wasm-worker.js' });
+    expect(backend).toBe('onnxruntime-web wasm, f16');
+    expect(scriptsOf(page)).toEqual(['host-worker.js', 'wasm-worker.js']);
+    await page.act('dispose');
+    // The browser tells of it a moment later.
+    await expect.poll(() => scriptsOf(page)).toEqual([]);
+  });
+
+  it('is not another one inside of a worker', async () => {
+    const page = await openEdgePage(browser, app.url);
+    expect(await page.act('loadInOwnWorker', 'model')).toBe('onnxruntime-web wasm, f16');
+    expect(scriptsOf(page)).toEqual(['own-worker.js', 'wasm-worker.js']);
+  });
+
+  /** A page whose answer from the app is another one. */
+  async function openAltered(url: string, alter: (route: Route) => Promise<void>): Promise<EdgePage> {
+    const context = await browser.newContext();
+    await context.route(url, alter);
+    return await openIn(context, app.url);
+  }
+
   async function busyMsPerToken(page: EdgePage): Promise<number> {
     const devtools = await page.context.newCDPSession(page.page);
     // Time on the processor: what else the machine does is not counted.
@@ -87,6 +146,10 @@ describe.skipIf(!CHROMIUM)(inChromium('a model in a worker'), () => {
     return Math.min(...times);
   }
 });
+
+function scriptsOf({ page }: EdgePage): string[] {
+  return page.workers().map((worker) => new URL(worker.url()).pathname.slice(1));
+}
 
 async function taskMs(devtools: CDPSession): Promise<number> {
   const { metrics } = await devtools.send('Performance.getMetrics');

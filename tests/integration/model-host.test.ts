@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type AnyModel, EdgeModel, isTandemError } from '@tandem/edge';
+import { EdgeModel, isTandemError } from '@tandem/edge';
 import type { Connect } from '@tandem/shared';
 import { firstValueFrom, skipWhile } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -22,7 +22,7 @@ const cloud = () => ({ url: bench.server.url });
 const HOST = fileURLToPath(import.meta.resolve('@tandem/edge/host'));
 
 describe('a model in a worker', () => {
-  let model: AnyModel;
+  let model: EdgeModel;
   beforeAll(async () => {
     model = await EdgeModel.load(bench.bundle, { ...options, worker: true });
   });

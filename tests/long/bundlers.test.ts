@@ -41,13 +41,14 @@ const BUNDLERS: Record<string, (folder: string) => Promise<void>> = {
   },
 
   async esbuild(folder) {
-    const edge = join(folder, 'node_modules/@tandem/edge/dist/browser');
     await esbuild({
       absWorkingDir: folder,
       entryPoints: {
         main: './main.js',
-        'wasm-worker': join(edge, 'wasm-worker.js'),
-        'webgpu-worker': join(edge, 'webgpu-worker.js'),
+        'host-worker': '@tandem/edge/host',
+        'shared-worker': '@tandem/edge/shared-host',
+        'wasm-worker': '@tandem/edge/worker',
+        'webgpu-worker': '@tandem/edge/webgpu-worker',
       },
       bundle: true,
       splitting: true,
@@ -79,7 +80,7 @@ describe.skipIf(!CHROMIUM)(inChromium('an app built with'), () => {
 
   it.each(Object.keys(BUNDLERS))('%s', async (name) => {
     const folder = await temporaryFolder(`app-${name}`);
-    await makeProject(folder);
+    await makeProject(folder, "{ worker: new URLSearchParams(location.search).get('worker') ?? undefined }");
     await BUNDLERS[name]!(folder);
     const dist = await temporaryFolder(`dist-${name}`);
     await mkdir(dist, { recursive: true });
@@ -93,12 +94,17 @@ describe.skipIf(!CHROMIUM)(inChromium('an app built with'), () => {
       if (!response.ok()) missing.push(new URL(response.url()).pathname);
     });
     page.on('pageerror', (error) => complaints.push(String(error)));
-    await page.goto(app.url);
-    const html = page.locator('html[data-told], html[data-failed]');
-    await html.waitFor({ state: 'attached' });
-    expect(await html.getAttribute('data-failed')).toBeNull();
-    told.add((await html.getAttribute('data-told'))!);
-    expect(await html.getAttribute('data-backend')).toMatch(/^onnxruntime-web wasm/);
+    for (const address of [app.url, `${app.url}?worker=shared`]) {
+      await page.goto(address);
+      const html = page.locator('html[data-told], html[data-failed]');
+      await html.waitFor({ state: 'attached' });
+      expect(await html.getAttribute('data-failed')).toBeNull();
+      told.add((await html.getAttribute('data-told'))!);
+      // Each found its scripts.
+      expect(await html.getAttribute('data-backend')).toMatch(
+        /^onnxruntime-web wasm(?!.*not in a worker)(?!.*not shared)/,
+      );
+    }
     // Browsers ask for an icon, which this app has not.
     expect(complaints.filter((text) => !text.includes('404'))).toEqual([]);
     expect(missing.filter((path) => path !== '/favicon.ico')).toEqual([]);

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel } from 'node:worker_threads';
-import { type AnyModel, EdgeModel } from '@tandem/edge';
+import { EdgeModel } from '@tandem/edge';
 import { ModelHost, portOf } from '@tandem/edge/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Bench, startBench, tellUnsplit } from '../support/exactness.js';
@@ -20,7 +20,7 @@ const rules = { temperature: 0.8, seed: 6, maxOutputTokens: 30 };
 const options = { format: 'q8', threads: 1 } as const;
 
 interface Hosted {
-  model: AnyModel;
+  model: EdgeModel;
   end(): Promise<void>;
 }
 

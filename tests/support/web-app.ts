@@ -24,6 +24,8 @@ export interface WebApp {
   url: string;
   /** Folder of the bundle; may be exchanged. */
   bundle: string;
+  /** Content policy of whatever is asked for next. */
+  policy: string;
   /** Asks before every file of the bundle; tests make it fail, stall or lie. */
   intercept: Intercept;
   /** Paths that were asked for, with their range if there was one. */
@@ -42,7 +44,7 @@ export async function startWebApp(page: string, bundle: string): Promise<WebApp>
 export async function serveWebApp(folder: string, bundle: string): Promise<WebApp> {
   const app = sirv(folder, { dev: true });
   const server = createServer((request, response) => {
-    response.setHeader('Content-Security-Policy', POLICY);
+    response.setHeader('Content-Security-Policy', self.policy);
     const path = new URL(request.url!, 'http://host').pathname;
     if (!path.startsWith('/model/')) return app(request, response);
     const { range } = request.headers;
@@ -55,6 +57,7 @@ export async function serveWebApp(folder: string, bundle: string): Promise<WebAp
   const self: WebApp = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     bundle,
+    policy: POLICY,
     intercept: () => false,
     requests: [],
     async close() {
@@ -71,11 +74,12 @@ async function buildPage(page: string, folder: string): Promise<void> {
   await build({
     entryPoints: {
       page: fileURLToPath(new URL(`../browser/pages/${page}`, import.meta.url)),
+      'own-worker': fileURLToPath(new URL('../browser/pages/own-worker.ts', import.meta.url)),
       // By this name the SDK looks for it, next to the script that it is in.
-      'wasm-worker': fileURLToPath(import.meta.resolve('@tandem/edge/worker')),
-      'webgpu-worker': fileURLToPath(import.meta.resolve('@tandem/edge/webgpu-worker')),
-      // For `worker: true`. Node's own condition leads to another file.
-      'host-worker': fileURLToPath(new URL('browser/host-worker.js', import.meta.resolve('@tandem/edge'))),
+      'host-worker': '@tandem/edge/host',
+      'shared-worker': '@tandem/edge/shared-host',
+      'wasm-worker': '@tandem/edge/worker',
+      'webgpu-worker': '@tandem/edge/webgpu-worker',
     },
     outdir: folder,
     bundle: true,

@@ -15,7 +15,8 @@ export async function startBenchSite(
   await build({
     entryPoints: {
       page: fileURLToPath(new URL('./bench-page.js', import.meta.url)),
-      'wasm-worker': fileURLToPath(import.meta.resolve('@tandem/edge/worker')),
+      'host-worker': '@tandem/edge/host',
+      'wasm-worker': '@tandem/edge/worker',
     },
     outdir: root,
     bundle: true,

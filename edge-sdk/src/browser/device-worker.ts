@@ -22,21 +22,26 @@ import { WebBundle } from './web-bundle.js';
 
 type Report = (message: DeviceReport) => void;
 
-interface WorkerScope {
+/** The inside of a worker, or a port to whoever acts as if this were one. */
+export interface WorkerScope {
   postMessage(message: unknown): void;
   addEventListener(type: 'message', listener: (event: { data: unknown }) => void, options?: { once: boolean }): void;
+  start?(): void;
 }
 
 /** All that the script of a device worker does. */
-export function listenForTask(runtime: StageRuntime): void {
+export function listenForTask(
+  runtime: StageRuntime,
   // TypeScript's types for workers exclude those for pages, and this package has both.
-  const scope = globalThis as unknown as WorkerScope;
+  scope: WorkerScope = globalThis as unknown as WorkerScope,
+): void {
   const port: EnginePort = {
     post: (message) => scope.postMessage(message),
     listen: (listener) => scope.addEventListener('message', (event) => listener(event.data)),
   };
   const begin = ({ data }: { data: unknown }) => void serveDeviceWorker(port, data as DeviceTask, runtime);
   scope.addEventListener('message', begin, { once: true });
+  scope.start?.();
 }
 
 /** Does the one task; a worker that loads then answers steps until it is terminated. */

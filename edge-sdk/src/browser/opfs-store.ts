@@ -36,6 +36,7 @@ export class OpfsStore implements BlobStore {
 
   async append(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const handle = await this.#folder.getFileHandle(name, { create: true });
+    if (!('createSyncAccessHandle' in handle)) return await appendInCopy(handle, bytes);
     const file = await (handle as unknown as { createSyncAccessHandle(): Promise<SyncAccessHandle> })
       // A writable stream would copy the whole file for every piece.
       .createSyncAccessHandle();
@@ -70,6 +71,14 @@ export class OpfsStore implements BlobStore {
     const handle = await this.#folder.getFileHandle(name).catch(ignoreMissing);
     return await handle?.getFile();
   }
+}
+
+/** Shared workers have only this. Good for notes; files of a model are fetched by a dedicated worker. */
+async function appendInCopy(handle: FileSystemFileHandle, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  const position = (await handle.getFile()).size;
+  const copy = await handle.createWritable({ keepExistingData: true });
+  await copy.write({ type: 'write', position, data: bytes });
+  await copy.close();
 }
 
 function ignoreMissing(cause: unknown): undefined {

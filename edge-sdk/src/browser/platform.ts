@@ -7,9 +7,15 @@ import type {
   DeviceWorker,
   RuntimeName,
 } from '../platform.js';
+import { absolute } from './address.js';
 import { type DeviceReport, type DeviceTask, isDeviceReport } from './device-task.js';
 
 export { webSocketConnect } from './web-socket-transport.js';
+
+/** Whether this thread draws: a worker has nobody to keep waiting. */
+export function isPage(): boolean {
+  return globalThis.document !== undefined;
+}
 
 /** Pages and workers hear it from the browser. Returns what ends the listening. */
 export function onNetworkBack(listener: () => void): () => void {
@@ -126,6 +132,11 @@ export async function modelAvailability(source: string, options: DeliveryOptions
 export async function downloadModel(source: string, options: DeliveryOptions): Promise<void> {
   // An app that downloads on purpose wants to keep what it gets. Only a page may ask, not a worker.
   await navigator.storage?.persist?.().catch(() => false);
+  await fetchModel(source, options);
+}
+
+/** Without asking whether it may be kept. */
+export async function fetchModel(source: string, options: DeliveryOptions): Promise<void> {
   await runTask('download', source, options);
 }
 
@@ -186,7 +197,7 @@ async function untilStopped<Result>(
 async function startWorker(worker: DeviceModelOptions['worker'], runtime: RuntimeName): Promise<DeviceWorker> {
   try {
     if (typeof worker === 'function') return worker(runtime);
-    if (worker !== undefined) {
+    if (worker !== undefined && typeof worker !== 'boolean' && worker !== 'shared') {
       const script = runtime === 'wasm' ? worker : new URL('webgpu-worker.js', absolute(String(worker)));
       return new Worker(script, { type: 'module', name: `tandem-${runtime}` });
     }
@@ -224,12 +235,4 @@ function taskOf(
     threads: threads ?? 1,
     runtimeUrl: runtimeUrl === undefined ? undefined : absolute(String(runtimeUrl)),
   };
-}
-
-function absolute(address: string): string {
-  try {
-    return new URL(address, globalThis.document?.baseURI ?? location.href).href;
-  } catch (cause) {
-    throw new TandemError('INVALID_OPTION', `${address} is not an address; name the bundle's folder`, { cause });
-  }
 }

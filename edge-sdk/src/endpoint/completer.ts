@@ -1,10 +1,10 @@
 import { type Random, TandemError } from '@tandem/shared';
 import { type ChatRequest, type CommonRequest, type CompletionRequest, OpenAiError } from '@tandem/shared/openai';
 import type { Tokenizer } from '@tandem/shared/tokenizer';
+import type { AnySession as Session } from '../host/model-api.js';
 import type { EdgeModel } from '../model.js';
 import type { GenerateOptions } from '../options.js';
 import type { GenerationResult, TextPart } from '../session/generation.js';
-import type { Session } from '../session/session.js';
 import type { SessionPool } from './session-pool.js';
 
 /** What goes on, a piece of the answer, or how it ended. */

@@ -1,7 +1,7 @@
 import { limits, TandemError } from '@tandem/shared';
+import type { AnySession as Session } from '../host/model-api.js';
 import type { EdgeModel } from '../model.js';
 import type { SessionOptions } from '../options.js';
-import type { Session } from '../session/session.js';
 
 interface Pooled {
   session: Session;

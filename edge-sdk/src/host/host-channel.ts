@@ -34,6 +34,8 @@ export class HostChannel {
   readonly #pending = new Map<number, Pending>();
   readonly #sessions = new Map<number, SessionEnd>();
   readonly #busy: (isBusy: boolean) => void;
+  #hasHeard = false;
+  #backend = '';
   #calls = 0;
   #opened = 0;
   #gone: TandemError | undefined;
@@ -43,6 +45,16 @@ export class HostChannel {
     this.#port = port;
     this.#busy = busy;
     port.listen((message) => this.#received(message as FromHost));
+  }
+
+  /** Whether the host has said anything yet. */
+  get hasHeard(): boolean {
+    return this.#hasHeard;
+  }
+
+  /** What the model runs on, as the host said last. */
+  get backend(): string {
+    return this.#backend;
   }
 
   /** A number for a session; from now on it hears what is its. */
@@ -103,8 +115,13 @@ export class HostChannel {
   }
 
   #received(message: FromHost): void {
+    this.#hasHeard = true;
     if ('ask' in message) return void this.#answer(message.ask, message.session, message.name);
     if ('event' in message) return this.#sessions.get(message.session)?.event(message.event);
+    if ('backend' in message) {
+      this.#backend = message.backend;
+      return;
+    }
     if ('progress' in message) {
       for (const { progress } of this.#pending.values()) progress?.(message.progress);
       return;

@@ -34,13 +34,14 @@ export type FromHost =
   | { id: number; error: HostError }
   | { id: number; part: TextPart }
   | { progress: LoadProgress }
+  /** Before the result of `load`, and again once it has changed: a GPU may be lost. */
+  | { backend: string }
   | { session: number; event: HostEvent }
   | { ask: number; session: number; name: AskName };
 
 /** Result of `load`. */
 export interface ModelFacts {
   manifest: Manifest;
-  backend: string;
   format: string;
   tokenizerFiles: Record<string, Uint8Array>;
 }

@@ -1,10 +1,10 @@
 import type { EnginePort } from '@tandem/shared';
-import { openDeviceModel } from '#platform';
-import { LocalModel } from '../local-model.js';
+import type { LocalModel } from '../local-model.js';
 import {
   type GenerateOptions,
   type LoadOptions,
   loadOptionsSchema,
+  type ParsedLoadOptions,
   parseOptions,
   type RestoreOptions,
   type SessionOptions,
@@ -22,19 +22,27 @@ import {
   type ToHost,
   unpackError,
 } from './host-messages.js';
+import { type HostedModel, openHostedModel } from './hosted-model.js';
+
+type OpenModel = (source: string, options: ParsedLoadOptions) => Promise<HostedModel>;
 
 /** The other end: runs one model and its sessions for an app behind a port. */
 export class ModelHost {
   readonly #port: EnginePort;
-  #model: LocalModel | undefined;
+  readonly #open: OpenModel;
+  #hosted: HostedModel | undefined;
+  #hasLeft = false;
+  #toldBackend: string | undefined;
   readonly #sessions = new Map<number, Session>();
   /** Of calls that can be aborted. */
   readonly #running = new Map<number, AbortController>();
   readonly #asked = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   #asks = 0;
 
-  constructor(port: EnginePort) {
+  /** `open`: where the model comes from; by default it is this host's own. */
+  constructor(port: EnginePort, open: OpenModel = openHostedModel) {
     this.#port = port;
+    this.#open = open;
     port.listen((message) => this.#received(message as ToHost));
   }
 
@@ -86,17 +94,31 @@ export class ModelHost {
       case 'dispose-session':
         return await this.#session(call.session).dispose();
       case 'dispose':
-        return await this.#model?.dispose();
+        return await this.leave();
     }
   }
 
   async #load(source: string, options: LoadOptions): Promise<ModelFacts> {
     const onProgress: LoadOptions['onProgress'] = (progress) => this.#post({ progress });
     const parsed = parseOptions(loadOptionsSchema, 'EdgeModel.load', { ...options, onProgress });
-    const opened = await openDeviceModel(source, parsed);
-    this.#model = await LocalModel.of(opened);
-    const { manifest, backend, format } = this.#model;
-    return { manifest, backend, format, tokenizerFiles: opened.tokenizerFiles };
+    const hosted = await this.#open(source, parsed);
+    this.#hosted = hosted;
+    if (this.#hasLeft) await this.#release();
+    const { manifest, format } = hosted.model;
+    return { manifest, format, tokenizerFiles: hosted.tokenizerFiles };
+  }
+
+  /** The app is gone, or needs the model no more. */
+  async leave(): Promise<void> {
+    this.#hasLeft = true;
+    await Promise.all([...this.#sessions.values()].map((session) => session.dispose()));
+    await this.#release();
+  }
+
+  async #release(): Promise<void> {
+    const hosted = this.#hosted;
+    this.#hosted = undefined;
+    await hosted?.release();
   }
 
   #opened(number: number, session: Session): SessionFacts {
@@ -127,8 +149,8 @@ export class ModelHost {
   }
 
   get #loaded(): LocalModel {
-    if (!this.#model) throw new Error('the first call loads the model');
-    return this.#model;
+    if (!this.#hosted) throw new Error('the first call loads the model');
+    return this.#hosted.model;
   }
 
   #session(number: number): Session {
@@ -138,6 +160,10 @@ export class ModelHost {
   }
 
   #post(message: FromHost): void {
+    const backend = this.#hosted?.model.backend;
+    // Told before what was made on it.
+    if (backend !== undefined && backend !== this.#toldBackend) this.#port.post({ backend });
+    this.#toldBackend = backend ?? this.#toldBackend;
     this.#port.post(message);
   }
 }

@@ -1,6 +1,5 @@
 import { type Manifest, TandemError } from '@tandem/shared';
 import { loadTokenizer, type Tokenizer } from '@tandem/shared/tokenizer';
-import { startModelHost } from '#model-worker';
 import type { ChatMessage, ChatRenderer, ChatTemplateOptions } from '../chat/chat-message.js';
 import { loadChatTemplate, renderChat } from '../chat/render-chat.js';
 import { EventStream } from '../events.js';
@@ -22,25 +21,13 @@ export function connectModel(target: PortTarget, source: string, options: Hosted
   return openModel(channel, source, options, async () => {});
 }
 
-/** `EdgeModel.load` with `worker: true`: everything in a worker of its own, which ends with `dispose`. */
-export async function loadInWorker(source: string, options: HostedLoadOptions): Promise<AnyModel> {
-  const host = startModelHost();
-  const { port, onLost } = portOf(host.target);
-  const channel = new HostChannel(port, (isBusy) => host.hold(isBusy));
-  onLost((what) => channel.lost(new TandemError('ENGINE_FAILED', `the worker of the model is gone: ${what}`)));
-  try {
-    return await openModel(channel, source, options, () => host.terminate());
-  } catch (error) {
-    await host.terminate();
-    throw error;
-  }
-}
-
-async function openModel(
+/** `obstacle`: why it does not run where it should; `end`: what ends with the model. */
+export async function openModel(
   channel: HostChannel,
   source: string,
-  options: HostedLoadOptions,
+  options: HostedLoadOptions & { worker?: string },
   end: () => Promise<void>,
+  obstacle?: string,
 ): Promise<AnyModel> {
   const { signal, onProgress, ...rest } = options;
   // Addresses as objects cannot be cloned.
@@ -52,17 +39,17 @@ async function openModel(
     ...(signal ? { signal } : {}),
     ...(onProgress ? { progress: onProgress } : {}),
   });
-  return new RemoteModel(channel, facts, await loadChatTemplate(facts.tokenizerFiles), end);
+  return new RemoteModel(channel, facts, await loadChatTemplate(facts.tokenizerFiles), end, obstacle);
 }
 
 class RemoteModel implements AnyModel {
   readonly manifest: Manifest;
-  readonly backend: string;
   readonly format: string;
   readonly #channel: HostChannel;
   readonly #tokenizerJson: Uint8Array;
   readonly #chatTemplate: ChatRenderer | undefined;
   readonly #end: () => Promise<void>;
+  readonly #obstacle: string | undefined;
   #tokenizer: Tokenizer | undefined;
   #disposing: Promise<void> | undefined;
 
@@ -71,14 +58,20 @@ class RemoteModel implements AnyModel {
     facts: ModelFacts,
     chatTemplate: ChatRenderer | undefined,
     end: () => Promise<void>,
+    obstacle: string | undefined,
   ) {
     this.#channel = channel;
     this.manifest = facts.manifest;
-    this.backend = facts.backend;
     this.format = facts.format;
     this.#tokenizerJson = facts.tokenizerFiles['tokenizer.json']!;
     this.#chatTemplate = chatTemplate;
     this.#end = end;
+    this.#obstacle = obstacle;
+  }
+
+  get backend(): string {
+    const { backend } = this.#channel;
+    return this.#obstacle === undefined ? backend : `${backend} (${this.#obstacle})`;
   }
 
   /** Made when somebody asks for it: a large vocabulary takes the app's thread some time, and sessions have their own. */
@@ -150,7 +143,7 @@ function split({ cloud, policy, ...rest }: SessionOptions | RestoreOptions): {
 } {
   const here = policy !== undefined ? 'policy' : cloud?.wrapTransport ? 'cloud.wrapTransport' : undefined;
   if (here) {
-    const message = `${here}: a function cannot cross to the worker of the model; leave worker: true out, or the option`;
+    const message = `${here}: a function cannot cross to the worker of the model; load it with worker: false, or leave the option out`;
     throw new TandemError('INVALID_OPTION', message);
   }
   if (!cloud) return { cloneable: rest, functions: {} };

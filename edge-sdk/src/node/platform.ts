@@ -7,6 +7,11 @@ import type { Availability, DeliveryOptions, DeviceModel, DeviceModelOptions } f
 
 export { webSocketConnect } from '../link/web-socket-transport.js';
 
+/** A process has no screen to keep smooth. */
+export function isPage(): boolean {
+  return false;
+}
+
 /** Nobody tells a Node process; attempts in the background find out. */
 export function onNetworkBack(_listener: () => void): () => void {
   return () => {};

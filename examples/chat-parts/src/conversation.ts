@@ -1,4 +1,4 @@
-import type { AnyModel, AnySession, GenerateOptions, Generation, TextPart } from '@tandem/edge';
+import type { EdgeModel, GenerateOptions, Generation, Session, TextPart } from '@tandem/edge';
 
 export interface Turn {
   by: 'you' | 'model';
@@ -30,10 +30,10 @@ const STORY_TOKENS = 48;
  */
 export class Conversation {
   readonly turns: Turn[];
-  readonly #model: AnyModel;
+  readonly #model: EdgeModel;
 
   /** `turns`: of an earlier visit. */
-  constructor(model: AnyModel, turns: readonly Turn[] = []) {
+  constructor(model: EdgeModel, turns: readonly Turn[] = []) {
     this.#model = model;
     this.turns = turns.map((turn) => ({ ...turn }));
   }
@@ -44,7 +44,7 @@ export class Conversation {
    *
    * @throws TandemError as `session.generate` does
    */
-  async *answer(session: AnySession, text: string, options: GenerateOptions = {}): AsyncGenerator<Piece> {
+  async *answer(session: Session, text: string, options: GenerateOptions = {}): AsyncGenerator<Piece> {
     if (text.trim()) this.turns.push({ by: 'you', text: text.trim() });
     if (this.turns.length === 0) return;
     const rules = { maxOutputTokens: ANSWER_TOKENS_MAX, ...options };
@@ -70,7 +70,7 @@ export class Conversation {
     }
   }
 
-  #generate(session: AnySession, options: GenerateOptions & { maxOutputTokens: number }): Generation {
+  #generate(session: Session, options: GenerateOptions & { maxOutputTokens: number }): Generation {
     const turns = this.#thatFit(options.maxOutputTokens);
     if (!this.#model.hasChatTemplate) return session.generate(storyOf(turns), options);
     return session.chat(messagesOf(turns), options);

@@ -20,8 +20,7 @@ async function main(): Promise<void> {
   };
   // Asks the system to keep the files; then a start needs no network.
   await EdgeModel.download(MODEL, { onProgress });
-  // All of it in a worker: a phone's page has little time to spare.
-  const model = await EdgeModel.load(MODEL, { worker: true, onProgress });
+  const model = await EdgeModel.load(MODEL, { onProgress });
   const session = await model.createSession({
     cloud: { url: CLOUD, unavailableAfterMs: 2_000 },
     onCloudUnavailable: 'degrade',

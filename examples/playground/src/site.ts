@@ -64,8 +64,8 @@ async function buildPage(folder: string): Promise<void> {
     entryPoints: {
       page: here('./page/page.js'),
       // The SDK looks for its workers under these names, next to the script that it is in.
-      'wasm-worker': fileURLToPath(import.meta.resolve('@tandem/edge/worker')),
-      'webgpu-worker': fileURLToPath(import.meta.resolve('@tandem/edge/webgpu-worker')),
+      'wasm-worker': '@tandem/edge/worker',
+      'webgpu-worker': '@tandem/edge/webgpu-worker',
     },
     outdir: folder,
     bundle: true,

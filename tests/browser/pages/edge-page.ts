@@ -1,13 +1,5 @@
 /** A page that does what a test asks: it tells stories and lends its engine. Everything that crosses is plain data. */
-import {
-  type AnyModel,
-  EdgeModel,
-  type HostedLoadOptions,
-  isTandemError,
-  type LoadOptions,
-  type LoadProgress,
-  type SessionOptions,
-} from '@tandem/edge';
+import { EdgeModel, isTandemError, type LoadOptions, type LoadProgress, type SessionOptions } from '@tandem/edge';
 import { gpuObstacle, openDeviceModel } from '@tandem/edge/testing';
 import type { Engine } from '@tandem/shared';
 
@@ -25,7 +17,7 @@ export interface PageFailure {
   message: string;
 }
 
-let model: AnyModel | undefined;
+let model: EdgeModel | undefined;
 let engine: Engine | undefined;
 
 const actions = {
@@ -35,11 +27,11 @@ const actions = {
     return { backend: model.backend, progress };
   },
 
-  /** Everything in a worker: session, connection, engine. */
-  async loadInWorker(source: string, options: HostedLoadOptions = {}) {
-    const progress: LoadProgress[] = [];
-    model = await EdgeModel.load(source, { ...options, worker: true, onProgress: (step) => progress.push(step) });
-    return { backend: model.backend, progress };
+  /** In a worker that is the app's. */
+  loadInOwnWorker(source: string): Promise<string> {
+    const worker = new Worker('own-worker.js', { type: 'module' });
+    worker.postMessage(source);
+    return new Promise((resolve) => worker.addEventListener('message', ({ data }) => resolve(data), { once: true }));
   },
 
   /** Aborts in the same task: before there is a worker to tell. */

@@ -40,7 +40,11 @@ async function main(): Promise<void> {
   element('theme').addEventListener('click', switchTheme);
   stopButton.addEventListener('click', () => stop?.abort());
   split.onPointed((position) => timeline.point(position));
-  const model = await EdgeModel.load('model', { onProgress: showProgress });
+  const model = await EdgeModel.load('model', {
+    // The simulated link is a function, and those cannot cross to a worker.
+    worker: false,
+    onProgress: showProgress,
+  });
   element<HTMLProgressElement>('progress').hidden = true;
   element('backend').textContent = `Device stages: ${model.backend}.`;
   say('Ready.');
