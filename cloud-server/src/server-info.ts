@@ -1,4 +1,4 @@
-import { type ContextKind, type Format, type Manifest, ROW_CODEC_NAMES, SUBPROTOCOL } from '@tandem/shared';
+import { type Format, type Manifest, ROW_CODEC_NAMES, SUBPROTOCOL } from '@tandem/shared';
 import type { EngineFigures } from './engine/engine-figures.js';
 import type { ParsedServerOptions } from './options.js';
 
@@ -44,12 +44,4 @@ export function describeServer({
       deviceMemory,
     },
   };
-}
-
-const FLOAT_BYTES = 4;
-
-/** KV of one position: of all layers for token ids, of those behind the cut for rows. */
-export function kvBytesPerPosition({ layers, cut, kvHeads, headDim }: Manifest): (context: ContextKind) => number {
-  const perLayer = 2 * kvHeads * headDim * FLOAT_BYTES;
-  return (context) => perLayer * (context === 'rows' ? layers - cut : layers);
 }

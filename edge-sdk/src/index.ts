@@ -1,6 +1,7 @@
 export { type ErrorCode, isTandemError, TandemError, type TokenLogprobs } from '@tandem/shared';
 export type { Tokenizer } from '@tandem/shared/tokenizer';
 export type { ChatMessage, ChatTemplateOptions } from './chat/chat-message.js';
+export type { LoadProgress } from './delivery/load-progress.js';
 export type { ConnectionState, SessionEvent } from './events.js';
 export { patience, saturation } from './exit/agreement-policies.js';
 export { type CalibratedOptions, calibrated } from './exit/calibrated.js';
@@ -20,7 +21,6 @@ export type {
   DeliveryOptions,
   GenerateOptions,
   LoadOptions,
-  LoadProgress,
   RestoreOptions,
   SessionOptions,
 } from './options.js';

@@ -8,6 +8,7 @@ import {
 import * as limits from '@tandem/shared/limits';
 import { integer, list, number, text } from '@tandem/shared/schema';
 import * as z from 'zod/mini';
+import type { LoadProgress } from './delivery/load-progress.js';
 import { MODES } from './exit/decision.js';
 import type { ExitPolicy } from './exit/exit-policy.js';
 import { DEVICES, type DeviceWorker, type RuntimeName, STORAGES } from './platform.js';
@@ -51,15 +52,6 @@ export const loadOptionsSchema = z.strictObject({
   /** Browser: address of onnxruntime-web's `.wasm` file; default: where the bundler put it, next to the worker. */
   runtimeUrl: z.optional(z.union([z.string(), z.instanceof(URL)])),
 });
-
-export interface LoadProgress {
-  stage: 'manifest' | 'download' | 'tokenizer' | 'device-stages' | 'ready';
-  /** Of the device's files. */
-  loadedBytes: number;
-  totalBytes: number;
-  /** While something is fetched. */
-  bytesPerS?: number;
-}
 
 const ADDRESS = 'a ws:// or wss:// address, or a function that returns one';
 export const addressSchema = z.url({ protocol: /^wss?$/, error: ADDRESS });

@@ -1,6 +1,6 @@
 import type { Engine, Format, Manifest } from '@tandem/shared';
+import type { LoadProgress } from './delivery/load-progress.js';
 import type { PortTarget } from './host/host-port.js';
-import type { LoadProgress } from './options.js';
 
 /**
  * What differs between Node and browsers. `#platform` (package.json, `imports`) leads to node/platform.ts or

@@ -112,15 +112,10 @@ export { LOGPROB_MIN, logprobsOf, packLogprobs, type TokenLogprobs, unpackLogpro
 export { argmax, chooseRanked, chooseToken, type RankedChoice } from './sampling/sampler.js';
 export { GREEDY, type SamplingSettings, samplingSettingsSchema } from './sampling/settings.js';
 export { kvCapacity, WINDOW_POSITIONS } from './stage/kv-cache.js';
+export type { OnnxRuntime } from './stage/onnx-runtime.js';
 export type { OnnxStageParts } from './stage/onnx-stage.js';
-export {
-  createOnnxStageModel,
-  type OnnxRuntime,
-  OnnxStageModel,
-  type OnnxStageOptions,
-  type OnnxStageShape,
-  onnxStageShape,
-} from './stage/onnx-stage-model.js';
+export { createOnnxStageModel, OnnxStageModel, type OnnxStageOptions } from './stage/onnx-stage-model.js';
+export { type OnnxStageShape, onnxStageShape } from './stage/onnx-stage-shape.js';
 export { RESIDENT_OUTPUTS, residentGraph } from './stage/resident-graph.js';
 export { hasIndependentRows } from './stage/row-independence.js';
 export { smallestModel } from './stage/smallest-model.js';

@@ -22,6 +22,9 @@ export interface ServerRow {
   refused: number;
 }
 
+/** Runs one load. */
+export type Measure = (mode: ServerMode, sessions: number) => Promise<ServerRow>;
+
 export interface RowBase {
   clock: ServerClock;
   mode: ServerMode;

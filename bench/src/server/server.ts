@@ -25,7 +25,14 @@ import { findCapacity } from './capacity.js';
 import { runLoad } from './load.js';
 import { type Recording, recordCloudOnly, recordExact } from './recording.js';
 import { ServerChild } from './server-child.js';
-import { formatServerRows, type ServerClock, type ServerMode, type ServerRow, serverRow } from './server-row.js';
+import {
+  formatServerRows,
+  type Measure,
+  type ServerClock,
+  type ServerMode,
+  type ServerRow,
+  serverRow,
+} from './server-row.js';
 import { timeStories } from './step-times.js';
 import { runVirtualLoad, VIRTUAL_COUNTED_S } from './virtual-load.js';
 import { formatTokenCosts, tokenCosts, witnessRows } from './witness.js';
@@ -44,8 +51,6 @@ const MEMORY_SESSIONS = 8;
 
 type Recordings = Record<ServerMode, Recording[]>;
 type Bytes = Record<ServerMode, { hot: number; rows: number }>;
-/** Runs one load. */
-export type Measure = (mode: ServerMode, sessions: number) => Promise<ServerRow>;
 
 export async function benchServer(options: {
   json?: boolean;

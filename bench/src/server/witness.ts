@@ -1,6 +1,5 @@
 import { formatColumns, roundMs } from '../report.js';
-import type { Measure } from './server.js';
-import type { ServerClock, ServerRow } from './server-row.js';
+import type { Measure, ServerClock, ServerRow } from './server-row.js';
 
 const SESSIONS = [8, 32];
 const MODES = ['exact', 'cloud-only'] as const;

@@ -1,10 +1,10 @@
 import type { Clock, Manifest } from '@tandem/shared';
 import type { ContextCache } from '../context/context-cache.js';
+import { kvBytesPerPosition } from '../context/kv-bytes.js';
 import type { Log } from '../log.js';
 import { type BatchingGain, measureBatchingGain } from '../scheduler/batching-probe.js';
 import { contextBudget, type DeviceMemory, measureDeviceMemory } from '../scheduler/memory-probe.js';
 import type { StepRunner } from '../scheduler/step-runner.js';
-import { kvBytesPerPosition } from '../server-info.js';
 
 /** What is known of the engines once they have started. */
 export interface EngineFigures {

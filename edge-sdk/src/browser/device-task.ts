@@ -1,5 +1,5 @@
 import type { Format, Manifest, WireError } from '@tandem/shared';
-import type { LoadProgress } from '../options.js';
+import type { LoadProgress } from '../delivery/load-progress.js';
 import type { Availability, RuntimeName, Storage } from '../platform.js';
 
 /** What the page tells a new worker, in its first message. From then on a worker that loads speaks the engine's protocol. */

@@ -1,6 +1,6 @@
 import { type Clock, type FileEntry, type Format, type Manifest, type Random, TandemError } from '@tandem/shared';
 import { bytesOnDevice, chooseFormat, deviceFiles } from '../delivery/device-half.js';
-import type { LoadProgress } from '../options.js';
+import type { LoadProgress } from '../delivery/load-progress.js';
 import type { Availability, Storage } from '../platform.js';
 import { type BlobStore, MemoryStore } from './blob-store.js';
 import { CacheStore } from './cache-store.js';

@@ -1,5 +1,5 @@
 import { type EnginePort, TandemError } from '@tandem/shared';
-import type { LoadProgress } from '../options.js';
+import type { LoadProgress } from '../delivery/load-progress.js';
 import type { TextPart } from '../session/generation.js';
 import {
   type AskName,

@@ -1,7 +1,7 @@
 import { type ErrorCode, type Manifest, type RowCodecName, TandemError } from '@tandem/shared';
+import type { LoadProgress } from '../delivery/load-progress.js';
 import type { SessionEvent } from '../events.js';
 import type { LinkState } from '../link/cloud-link.js';
-import type { LoadProgress } from '../options.js';
 import type { TextPart } from '../session/generation.js';
 
 /**

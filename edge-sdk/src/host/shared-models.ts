@@ -1,4 +1,5 @@
-import type { LoadProgress, ParsedLoadOptions } from '../options.js';
+import type { LoadProgress } from '../delivery/load-progress.js';
+import type { ParsedLoadOptions } from '../options.js';
 import { type HostedModel, openHostedModel } from './hosted-model.js';
 
 interface Shared {

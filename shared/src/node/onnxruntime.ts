@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-common';
 import { TandemError } from '../errors.js';
-import type { OnnxRuntime } from '../stage/onnx-stage-model.js';
+import type { OnnxRuntime } from '../stage/onnx-runtime.js';
 import type { ResidentGraph } from '../stage/resident-graph.js';
 
 /** `auto` and what each falls back to: node-device.ts. */

@@ -1,37 +1,11 @@
-import type { InferenceSession, InferenceSessionFactory, TensorConstructor } from 'onnxruntime-common';
-import { assert, TandemError } from '../errors.js';
-import type { Manifest } from '../model/manifest.js';
+import type { InferenceSession } from 'onnxruntime-common';
+import { TandemError } from '../errors.js';
 import { WINDOW_POSITIONS } from './kv-cache.js';
+import type { OnnxRuntime } from './onnx-runtime.js';
 import { OnnxStage, type OnnxStageParts } from './onnx-stage.js';
+import type { OnnxStageShape } from './onnx-stage-shape.js';
 import { hasIndependentRows } from './row-independence.js';
 import type { Stage, StageModel } from './stage.js';
-
-/** The part of an onnxruntime module that a stage uses; onnxruntime-node and onnxruntime-web both have it. */
-export interface OnnxRuntime {
-  InferenceSession: InferenceSessionFactory;
-  Tensor: TensorConstructor;
-}
-
-/** What the graph of a stage has been built for. */
-export interface OnnxStageShape {
-  layers: number;
-  width: number;
-  kvHeads: number;
-  headDim: number;
-  vocabularySize: number;
-  contextLength: number;
-  input: 'tokens' | 'rows';
-  hasHead: boolean;
-}
-
-/** What a bundle's manifest says of stage `index`. */
-export function onnxStageShape(manifest: Manifest, index: number): OnnxStageShape {
-  const stage = manifest.stages[index];
-  assert(stage !== undefined, `stage ${index} of ${manifest.stages.length}`);
-  const { width, kvHeads, headDim, vocabularySize, contextLength } = manifest;
-  const { from, to, input, head } = stage;
-  return { layers: to - from, width, kvHeads, headDim, vocabularySize, contextLength, input, hasHead: head !== 'none' };
-}
 
 /**
  * Wraps a loaded stage graph, and checks that this processor's kernels treat a row alike in every run.

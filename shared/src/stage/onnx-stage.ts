@@ -25,7 +25,8 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import { assert, TandemError } from '../errors.js';
 import { WINDOW_POSITIONS } from './kv-cache.js';
-import type { OnnxRuntime, OnnxStageShape } from './onnx-stage-model.js';
+import type { OnnxRuntime } from './onnx-runtime.js';
+import type { OnnxStageShape } from './onnx-stage-shape.js';
 import { ResidentMemory } from './resident-memory.js';
 import type { Stage, StageInput, StageOutput, StageTail } from './stage.js';
 import { OwnedMemory, type StageMemory } from './stage-memory.js';

@@ -15,7 +15,7 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { assert } from '../errors.js';
 import { WINDOW_POSITIONS } from './kv-cache.js';
-import type { OnnxStageShape } from './onnx-stage-model.js';
+import type { OnnxStageShape } from './onnx-stage-shape.js';
 import { layerNames } from './stage-memory.js';
 
 /** Of a layer: names of its cache as it goes in and as it comes out, before the layer's number. */
