@@ -187,15 +187,16 @@ describe('TCP proxy', () => {
     server.listen(0, LOCAL);
     await once(server, 'listening');
     closers.push(() => new Promise((resolve) => server.close(resolve)));
-    const before = sockets();
+    // Those of the tests before are on their way out.
+    await waitFor(() => sockets() === 0);
     const proxy = await proxyTo((server.address() as AddressInfo).port, {});
     const { socket } = dial(proxy);
     socket.write('hello');
-    await waitFor(() => sockets() === before + 4);
+    await waitFor(() => sockets() === 4);
     proxy.finish();
     proxy.cut();
     socket.destroy();
-    await waitFor(() => sockets() === before);
+    await waitFor(() => sockets() === 0);
   });
 
   it('half-open: tells nobody, and keeps no socket of a side that has given up', async () => {
