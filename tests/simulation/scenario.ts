@@ -120,7 +120,7 @@ function drawPlain(seed: number): Scenario {
 
 function drawClient(dice: Dice, index: number): ClientPlan {
   const mode = dice.pick(['exact', 'exact', 'exact', 'collaborative', 'cloud-only'] as const);
-  const isImpatient = dice.chance(0.15);
+  const isImpatient = dice.chance(0.1);
   return {
     options: {
       mode,
@@ -137,7 +137,7 @@ function drawClient(dice: Dice, index: number): ClientPlan {
     stepMs: dice.pick([0, 2, 8]),
     startMs: dice.integer(0, 1_000),
     tabOf: index > 0 && dice.chance(0.3) ? 0 : undefined,
-    turns: Array.from({ length: dice.integer(1, TURNS_MAX) }, () =>
+    turns: Array.from({ length: dice.integer(1, isImpatient ? 2 : TURNS_MAX) }, () =>
       isImpatient ? [drawTurn(dice, true), drawTurn(dice, true), drawTurn(dice, false)] : drawTurn(dice, false),
     ).flat(),
   };
