@@ -29,7 +29,8 @@ export interface ContextBytes {
  * lost for good: any loss costs time, never text.
  */
 export class ContextCache {
-  #budgetBytes: number;
+  /** Set anew once the memory of a device was measured, before the first session. */
+  budgetBytes: number;
   readonly #metrics: Metrics;
   /** Last used last. The value: what was counted of it. */
   readonly #hot = new Map<CachedContext, ContextBytes>();
@@ -37,17 +38,8 @@ export class ContextCache {
   readonly #total: ContextBytes = { hot: 0, rows: 0 };
 
   constructor(budgetBytes: number, metrics: Metrics = NO_METRICS) {
-    this.#budgetBytes = budgetBytes;
+    this.budgetBytes = budgetBytes;
     this.#metrics = metrics;
-  }
-
-  get budgetBytes(): number {
-    return this.#budgetBytes;
-  }
-
-  /** Known once the memory of a device was measured; before the first session. */
-  set budgetBytes(bytes: number) {
-    this.#budgetBytes = bytes;
   }
 
   get bytes(): Readonly<ContextBytes> {

@@ -23,13 +23,18 @@ export function number(min: number, max = Number.POSITIVE_INFINITY) {
 
 /** Its length in UTF-16 units. */
 export function text(maxLength: number, minLength = 0) {
-  return z.string().check(z.minLength(minLength), z.maxLength(maxLength));
+  return z.string().check(...lengths(minLength, maxLength));
 }
 
 export function list<Item extends z.core.SomeType>(item: Item, maxLength: number, minLength = 0) {
-  return z.array(item).check(z.minLength(minLength), z.maxLength(maxLength));
+  return z.array(item).check(...lengths(minLength, maxLength));
 }
 
 export function matching(pattern: RegExp, maxLength = 128) {
   return z.string().check(z.maxLength(maxLength), z.regex(pattern));
+}
+
+/** Every frame is checked: nobody is asked whether a length is at least 0. */
+function lengths(min: number, max: number) {
+  return min > 0 ? [z.minLength(min), z.maxLength(max)] : [z.maxLength(max)];
 }
