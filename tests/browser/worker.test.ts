@@ -3,7 +3,7 @@ import type { SessionOptions } from '@tandem/edge';
 import type { Browser, CDPSession, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHROMIUM, inChromium, launchChromium } from '../support/chromium.js';
-import { type EdgePage, openEdgePage, openIn } from '../support/edge-page.js';
+import { type EdgePage, openEdgePage, openIn, sampledStory } from '../support/edge-page.js';
 import { OPENINGS, talesBundle } from '../support/tales.js';
 import { startWebApp, type WebApp } from '../support/web-app.js';
 
@@ -29,13 +29,7 @@ describe.skipIf(!CHROMIUM)(inChromium('a model in a worker'), () => {
     await app?.close();
   });
 
-  const story = (index: number, maxOutputTokens = 40) => ({
-    cloudUrl: server.url,
-    opening: OPENINGS[index]!,
-    temperature: 0.8,
-    seed: index,
-    maxOutputTokens,
-  });
+  const story = (index: number, maxOutputTokens?: number) => sampledStory(server.url, index, maxOutputTokens);
 
   it('loads under the strict policy, and tells what a session in the page tells', async () => {
     // The one whose kernels are the same everywhere.

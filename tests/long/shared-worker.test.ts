@@ -2,8 +2,8 @@ import { type CloudServer, startServer } from '@tandem/cloud';
 import type { Browser, BrowserContext } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CHROMIUM, inChromium, launchChromium } from '../support/chromium.js';
-import { type EdgePage, openEdgePage, openIn } from '../support/edge-page.js';
-import { OPENINGS, talesBundle } from '../support/tales.js';
+import { type EdgePage, openEdgePage, openIn, sampledStory } from '../support/edge-page.js';
+import { talesBundle } from '../support/tales.js';
 import { startWebApp, type WebApp } from '../support/web-app.js';
 
 /** `worker: 'shared'`: tabs of one origin have one model, and none of them notices that another one goes. */
@@ -33,13 +33,7 @@ describe.skipIf(!CHROMIUM)(inChromium('a model for all tabs'), () => {
     await app?.close();
   });
 
-  const story = (index: number, maxOutputTokens = 40) => ({
-    cloudUrl: server.url,
-    opening: OPENINGS[index]!,
-    temperature: 0.8,
-    seed: index,
-    maxOutputTokens,
-  });
+  const story = (index: number, maxOutputTokens?: number) => sampledStory(server.url, index, maxOutputTokens);
 
   it('is loaded once, and both tabs tell their stories at once', async () => {
     const tabs = [await openIn(context, app.url), await openIn(context, app.url)];

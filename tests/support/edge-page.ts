@@ -1,6 +1,7 @@
 import { TandemError } from '@tandem/shared';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import type { PageActions } from '../browser/pages/edge-page.js';
+import { OPENINGS } from './tales.js';
 
 /** tests/browser/pages/edge-page.ts, opened; its actions from here, and everything that it complained about. */
 export interface EdgePage {
@@ -49,4 +50,9 @@ export async function openIn(context: BrowserContext, url: string): Promise<Edge
 
 interface PageScope {
   act(name: string, parameters: unknown[]): Promise<unknown>;
+}
+
+/** A story for a page to tell: one opening, sampled with a seed of its own. */
+export function sampledStory(cloudUrl: string, index: number, maxOutputTokens = 40) {
+  return { cloudUrl, opening: OPENINGS[index]!, temperature: 0.8, seed: index, maxOutputTokens };
 }
