@@ -114,14 +114,15 @@ export class ChatScreen {
     await pieces.filter({ hasText: /\w/ }).first().waitFor();
   }
 
+  /** What was said and is final: drafts in view are not in it. */
   async turns(): Promise<{ by: string; text: string }[]> {
-    const items = await this.page.locator('#turns .turn').all();
-    return await Promise.all(
-      items.map(async (item) => ({
-        by: (await item.getAttribute('class'))!.replace('turn ', ''),
-        text: (await item.textContent())!.trim(),
-      })),
+    const said = await this.page.locator('#turns .turn').evaluateAll((turns) =>
+      turns.map((turn) => {
+        const final = Array.from(turn.childNodes).filter((part) => (part as Element).className !== 'provisional');
+        return { by: turn.className.replace('turn ', ''), text: final.map((part) => part.textContent).join('') };
+      }),
     );
+    return said.map(({ by, text }) => ({ by, text: text.trim() }));
   }
 
   /** Pieces on the page that were decided there. */
