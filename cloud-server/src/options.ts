@@ -31,6 +31,11 @@ export const serverOptionsSchema = z.strictObject({
   device: z.enum(NODE_DEVICES).default('cpu'),
   threads: z.int().min(1).max(256).optional(),
   engines: z.int().min(1).max(64).default(1),
+  batchSessions: z
+    .union([z.literal('auto'), z.coerce.number().pipe(z.int().min(1).max(limits.BATCH_SLOTS_MAX))], {
+      error: `auto, or a whole number from 1 to ${limits.BATCH_SLOTS_MAX}`,
+    })
+    .default('auto'),
   contextMib: z
     .int()
     .min(1)
@@ -98,6 +103,11 @@ export const OPTION_ROWS: Readonly<Record<OptionName, OptionRow>> = {
   jwtIssuer: { kind: 'text', value: '<name>', shown: 'any', text: 'what the claim iss of a JWT must be' },
   jwtAudience: { kind: 'text', value: '<name>', shown: 'any', text: 'what the claim aud of a JWT must hold' },
   engines: { kind: 'integer', value: '<count>', text: 'engine processes; sessions are spread over them' },
+  batchSessions: {
+    kind: 'text',
+    value: '<count>',
+    text: 'sessions whose steps an engine runs as one; auto: three, if it measures at its start that this is quicker; 1: never',
+  },
   contextMib: {
     kind: 'integer',
     value: '<MiB>',

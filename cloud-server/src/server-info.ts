@@ -19,7 +19,7 @@ export function describeServer({
   manifest,
   format,
   options,
-  engine: { batchingGain, backend, deviceMemory },
+  engine: { batch, backend, deviceMemory },
   contextBytesMax,
 }: ServerFacts): Record<string, unknown> {
   const { name, fingerprint, cut, layers, contextLength } = manifest;
@@ -38,9 +38,7 @@ export function describeServer({
       backend: backend ?? 'starting',
       threads: options.threads ?? 'one per core',
       processes: options.engines,
-      // One step at a time; docs/decisions/0061-no-batching-across-sessions.md says why.
-      sessionsPerStep: 1,
-      batchingGainAtBest: batchingGain,
+      batch,
       deviceMemory,
     },
   };

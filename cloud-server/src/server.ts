@@ -73,7 +73,8 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
   const facts = { version: VERSION, manifest, format, options: parsed };
   const metrics = createServerMetrics(clock, () => readGauges(fleet, cache, progress, textSide));
   const cache = new ContextCache(parsed.contextMib * 2 ** 20, metrics);
-  const fleet = new EngineFleet({ count: parsed.engines, engine, launch: parts.launchEngine, clock, log, metrics });
+  const { engines: count, batchSessions: batch } = parsed;
+  const fleet = new EngineFleet({ count, engine, batch, launch: parts.launchEngine, clock, log, metrics });
   const scheduler = fleet.pool;
   const readiness = new Readiness(scheduler, clock);
   const doorkeeper = new Doorkeeper(rulesOf(parsed, log));

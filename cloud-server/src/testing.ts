@@ -2,9 +2,11 @@
  * Inner parts for Tandem's own tests and benchmarks (`@tandem/cloud/testing`). No promise of stability: a server that
  * needs one of these should ask for it to become public.
  */
+
 export { readCommandLine } from './command-line.js';
 export { LiveFigures } from './dashboard/live-figures.js';
 export { LogHistogram } from './dashboard/log-histogram.js';
+export { appraiseBatch } from './engine/batch-worth.js';
 export { type EngineProcessOptions, forkEngine } from './engine/child-process-engine.js';
 export { DeviceEngine } from './engine/device-engine.js';
 export { measureEngines } from './engine/engine-figures.js';

@@ -7,8 +7,10 @@ export { ROW_CODECS, rowCodec, throughCodec } from './codec/registry.js';
 export { bytesPerRow, defaultCodec } from './codec/row-bytes.js';
 export { ROW_CODEC_NAMES, type RowCodec, type RowCodecName } from './codec/row-codec.js';
 export { bytesPerTokenId, decodeTokenIds, encodeTokenIds } from './codec/token-ids.js';
-export { ChainEngine, type StageModelSource } from './engine/chain-engine.js';
+export { ChainEngine, type StageBatches, type StageModelSource } from './engine/chain-engine.js';
 export {
+  type BatchFigures,
+  type BatchInfo,
   type Choice,
   type CopyRequest,
   type Engine,
@@ -16,6 +18,7 @@ export {
   type EngineInput,
   type EngineSession,
   NO_DRAFT,
+  type StepOutcome,
   type StepRequest,
   type StepResult,
 } from './engine/engine.js';
@@ -119,7 +122,7 @@ export { type OnnxStageShape, onnxStageShape } from './stage/onnx-stage-shape.js
 export { RESIDENT_OUTPUTS, residentGraph } from './stage/resident-graph.js';
 export { hasIndependentRows } from './stage/row-independence.js';
 export { smallestModel } from './stage/smallest-model.js';
-export type { Stage, StageInput, StageModel, StageOutput, StageTail } from './stage/stage.js';
+export type { Stage, StageBatch, StageForward, StageInput, StageModel, StageOutput, StageTail } from './stage/stage.js';
 export { type ChainOutput, type Cut, StageChain } from './stage/stage-chain.js';
 export { createMemoryPipe, type MemoryPipe } from './transport/memory-transport.js';
 export type { Connect, Transport, TransportHandlers } from './transport/transport.js';

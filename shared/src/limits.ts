@@ -153,6 +153,11 @@ export const READY_CACHE_MS = 1_000;
 /** Server: how long each measurement at load may take. A GPU is through in a second; a driver in software would never be. */
 export const LOAD_PROBE_MS_MAX = 5_000;
 
+/** Server: sessions whose steps run as one, where that is quicker. More gain little for verifies, and make each run longer. */
+export const BATCH_SLOTS = 3;
+/** Server: most that can be asked for. Every slot is a copy of the nodes of attention in the graph. */
+export const BATCH_SLOTS_MAX = 16;
+
 /** Server: percent of the KV that a GPU held at load that sessions get. The rest is for steps under way and the runtime's own pools. */
 export const DEVICE_MEMORY_PERCENT = 80;
 

@@ -67,6 +67,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     replace: '',
   },
   {
+    name: 'batch-mixed-up',
+    what: 'of several sessions that ran together each gets the rows of the first',
+    file: 'shared/dist/stage/chain-group.js',
+    find: 'const outcome = outcomes[i];',
+    replace: 'const outcome = outcomes[0];',
+  },
+  {
     name: 'catch-up-dropped',
     what: 'rows that wait for a deeper device stage are dropped when more come',
     file: 'shared/dist/stage/stage-chain.js',

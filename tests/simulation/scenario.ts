@@ -4,6 +4,7 @@ import type { LinkProfile } from '@tandem/netsim';
 import { drawFaults, type Fault } from './faults.js';
 import { CONTEXT_LENGTH } from './hash-chain.js';
 import { Dice } from './sim-random.js';
+import { withBatches } from './with-batches.js';
 import { withLargerModel } from './with-larger-model.js';
 import { withPrefixes } from './with-prefixes.js';
 
@@ -24,6 +25,8 @@ export interface ServerPlan {
   resumeWindowMs: number;
   startMs: number;
   stepMs: number;
+  /** Sessions whose steps its engine runs as one; undefined: one. */
+  batchSlots?: number;
   hasEos: boolean;
   /** For the contexts of all sessions; where it is small, they are compacted and dropped while they are told. */
   contextBudgetBytes: number;
@@ -86,7 +89,7 @@ const TURNS_MAX = 4;
 
 /** What not every scenario has is drawn from streams of its own: the others stay as they are. */
 export function drawScenario(seed: number): Scenario {
-  return withLargerModel(withPrefixes(drawPlain(seed)));
+  return withLargerModel(withPrefixes(withBatches(drawPlain(seed))));
 }
 
 function drawPlain(seed: number): Scenario {

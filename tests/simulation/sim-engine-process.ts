@@ -14,6 +14,8 @@ import { hashChainEngine, type Mishap } from './hash-stage-model.js';
 export interface EngineTimes {
   startMs: number;
   stepMs: number;
+  /** Sessions whose steps it runs as one; undefined: one. */
+  batchSlots?: number | undefined;
 }
 
 /** An engine process without a process: the production port protocol, and an engine whose steps take virtual time. */
@@ -71,7 +73,7 @@ export class SlowEngine implements Engine {
   readonly #clock: Clock;
 
   constructor(accuracy: readonly number[], times: EngineTimes, clock: Clock) {
-    this.#engine = hashChainEngine(accuracy, clock, this.mishap);
+    this.#engine = hashChainEngine(accuracy, clock, this.mishap, times.batchSlots);
     this.info = this.#engine.info;
     this.#times = times;
     this.#clock = clock;
@@ -85,6 +87,11 @@ export class SlowEngine implements Engine {
   async step(request: StepRequest) {
     await this.#clock.sleep(this.#times.stepMs * this.slowness);
     return this.#engine.step(request);
+  }
+
+  async stepTogether(requests: readonly StepRequest[]) {
+    await this.#clock.sleep(this.#times.stepMs * this.slowness);
+    return this.#engine.stepTogether(requests);
   }
 
   async copy(request: CopyRequest): Promise<number> {

@@ -41,6 +41,8 @@ export class SimServer {
   readonly evictions = { rows: 0, nothing: 0 };
   /** Sessions that began with rows of others. */
   prefixHits = 0;
+  /** Runs of several sessions' steps. */
+  batches = 0;
   /** Passages by how they ended. */
   readonly passages: Record<string, number> = {};
   /** What writes for all instances here. */
@@ -86,7 +88,7 @@ export class SimServer {
     const { sessionsMax, resumeWindowMs, hasEos, contextBudgetBytes, hasResumeTokens } = this.#plan;
     const cache = new ContextCache(contextBudgetBytes, this.#metrics);
     const host = createSessionHost({
-      scheduler: new Scheduler(supervisor, this.#clock),
+      scheduler: new Scheduler(supervisor, this.#clock, this.#metrics),
       eosTokenIds: hasEos ? [EOS] : [],
       cache,
       overcommit: OVERCOMMIT,
@@ -159,7 +161,9 @@ export class SimServer {
       else if (name === 'tandem_prefix_lookups_total' && label === 'hit') this.prefixHits++;
       else if (name === 'tandem_passages_total') this.passages[label!] = (this.passages[label!] ?? 0) + 1;
     },
-    observe: () => {},
+    observe: (name, value) => {
+      if (name === 'tandem_step_sessions' && value > 1) this.batches++;
+    },
   };
 
   /** The production hand-off; only the endpoint is another one. */
@@ -192,8 +196,9 @@ export class SimServer {
   }
 
   #launch(place: { process?: SimEngineProcess }): SimEngineProcess {
-    const { startMs, stepMs } = this.#plan;
-    const process = new SimEngineProcess(++this.#started, this.#accuracy, { startMs, stepMs }, this.#clock);
+    const { startMs, stepMs, batchSlots } = this.#plan;
+    const times = { startMs, stepMs, batchSlots };
+    const process = new SimEngineProcess(++this.#started, this.#accuracy, times, this.#clock);
     place.process = process;
     return process;
   }

@@ -6,6 +6,7 @@ import {
   type EngineSession,
   type Evidence,
   NO_DRAFT,
+  type StepOutcome,
   type StepRequest,
   type StepResult,
   TandemError,
@@ -75,6 +76,15 @@ export class HashEngine implements Engine {
     return this.#run(request);
   }
 
+  /** Sessions of each run of several. */
+  readonly runs: string[][] = [];
+
+  async stepTogether(requests: readonly StepRequest[]): Promise<StepOutcome[]> {
+    this.runs.push(requests.map(({ session }) => session));
+    await Promise.race([this.#gate, this.#death]);
+    return await Promise.all(requests.map((request) => this.step(request).catch((error: Error) => error)));
+  }
+
   /** Sources and targets of `copy`. */
   readonly copies: { source: string; length: number }[] = [];
 
@@ -127,7 +137,7 @@ export class HashEngine implements Engine {
 
 /** A hash engine that can be killed; the next one is there at once. */
 export class MortalEngine implements EngineSource {
-  readonly info = HASH_INFO;
+  info: EngineInfo = HASH_INFO;
   engine = new HashEngine();
   generation = 0;
   isAvailable = true;

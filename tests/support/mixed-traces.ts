@@ -43,6 +43,8 @@ export interface TraceResult {
   evictions: number;
   rebuilds: number;
   rewinds: number;
+  /** Steps that ran together with others'. */
+  shared: number;
 }
 
 /** What happened in a trace, or in several. */
@@ -55,13 +57,15 @@ export type TraceCounts = Omit<TraceResult, 'wrong'>;
  */
 export async function runTrace(bundle: SmallBundle, texts: readonly SoloText[], seed: number): Promise<TraceResult> {
   const random = seededRandom(seed);
-  const result: TraceResult = { verdicts: 0, wrong: [], refused: 0, evictions: 0, rebuilds: 0, rewinds: 0 };
+  const result: TraceResult = { verdicts: 0, wrong: [], refused: 0, evictions: 0, rebuilds: 0, rewinds: 0, shared: 0 };
   const metrics = {
     count(name: string) {
       result.evictions += Number(name === 'tandem_context_evictions_total');
       result.rebuilds += Number(name === 'tandem_context_rebuilds_total');
     },
-    observe() {},
+    observe(name: string, value: number) {
+      if (name === 'tandem_step_sessions' && value > 1) result.shared += value;
+    },
   };
   const scheduler = new EnginePool([new Scheduler(fixedEngine(bundle.engine), systemClock, metrics)]);
   const kvBytes = 1_000;
@@ -94,7 +98,7 @@ export async function expectRightTraces(
   texts: readonly SoloText[],
   traces: number,
 ): Promise<TraceCounts> {
-  const sum: TraceCounts = { verdicts: 0, refused: 0, evictions: 0, rebuilds: 0, rewinds: 0 };
+  const sum: TraceCounts = { verdicts: 0, refused: 0, evictions: 0, rebuilds: 0, rewinds: 0, shared: 0 };
   for (let seed = 0; seed < traces; seed++) {
     const { wrong, ...counts } = await runTrace(bundle, texts, seed);
     expect(wrong, `seed ${seed}`).toEqual([]);

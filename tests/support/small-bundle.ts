@@ -15,11 +15,17 @@ export interface SmallBundle {
   remove(): Promise<void>;
 }
 
-export async function makeSmallBundle(seed = 1, options: RandomCheckpointOptions = {}): Promise<SmallBundle> {
+export interface SmallBundleOptions extends RandomCheckpointOptions {
+  /** Sessions whose steps run as one. Default 1. */
+  batchSlots?: number;
+}
+
+export async function makeSmallBundle(seed = 1, options: SmallBundleOptions = {}): Promise<SmallBundle> {
+  const { batchSlots } = options;
   const checkpoint = await writeRandomCheckpoint({ seed, ...options });
   const directory = join(checkpoint, 'bundle');
   await prepareBundle({ checkpoint, out: directory, exits: [1, 2], cut: 2, formats: ['f32'] });
-  const engine = await loadChainEngine({ directory, format: 'f32', threads: 1, preload: 'all' });
+  const engine = await loadChainEngine({ directory, format: 'f32', threads: 1, preload: 'all', batchSlots });
   const { deviceStages, stages, contextLength } = engine.info;
   const run = async (tokens: readonly number[], endStage: number, want: number[], sampling: SamplingSettings) => {
     const session = 'small-bundle';

@@ -68,7 +68,7 @@ const DOORS: Record<string, RegExp> = {
   'onnxruntime-web/webgpu': /^edge-sdk\/src\/browser\/onnxruntime-webgpu\.ts$/,
   'onnxruntime-web/wasm': /^edge-sdk\/src\/browser\/onnxruntime-wasm\.ts$/,
   '@noble/hashes/sha2.js': /^edge-sdk\/src\/browser\/sha256\.ts$/,
-  '@bufbuild/protobuf/wire': /^(shared\/src\/stage\/resident-graph|model-kit\/src\/onnx\/model-file)\.ts$/,
+  '@bufbuild/protobuf/wire': /^(shared\/src\/stage\/onnx-wire|model-kit\/src\/onnx\/model-file)\.ts$/,
   'onnxruntime-common': /^$/,
   '@huggingface/tokenizers': /^shared\/src\/tokenizer\/tokenizer\.ts$/,
   'eventsource-parser/stream': /^cloud-server\/src\/larger-model\/completion-client\.ts$/,

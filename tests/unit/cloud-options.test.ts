@@ -24,6 +24,7 @@ describe('command line', () => {
       device: 'cpu',
       port: 8787,
       engines: 1,
+      batchSessions: 'auto',
       contextMib: Math.floor(totalmem() / 2 ** 22),
       contextOvercommit: 1,
       token: [],

@@ -1,7 +1,7 @@
-import { Scheduler } from '@tandem/cloud';
-import type { EngineSession, StepRequest } from '@tandem/shared';
+import { Scheduler, type Turn } from '@tandem/cloud';
+import type { BatchInfo, EngineSession, StepRequest } from '@tandem/shared';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { MortalEngine } from '../support/hash-engine.js';
+import { HASH_INFO, MortalEngine } from '../support/hash-engine.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { payload } from '../support/session-bench.js';
 import { quiet } from '../support/wire-client.js';
@@ -88,5 +88,113 @@ describe('scheduler', () => {
     source.engine.nextError = new Error('native trouble');
     expect(await scheduler.step(request('a'), HERE, LIVE)).toMatchObject({ kind: 'failed' });
     expect(await scheduler.step(request('b'), HERE, LIVE)).toMatchObject({ kind: 'done' });
+  });
+});
+
+const BATCH: BatchInfo = {
+  slots: 3,
+  from: { singles: 2, verifies: 3 },
+  gain: { singles: 2, verifies: 1.4 },
+  why: 'measured',
+};
+const IDS = ['a', 'b', 'c', 'd', 'e'];
+
+describe('scheduler of an engine that runs several sessions at once', () => {
+  let source: MortalEngine;
+  let scheduler: Scheduler;
+  let observed: number[];
+
+  beforeEach(async () => {
+    source = new MortalEngine();
+    source.info = { ...HASH_INFO, batch: BATCH };
+    observed = [];
+    const observe = (name: string, value: number) => void (name === 'tandem_step_sessions' && observed.push(value));
+    scheduler = new Scheduler(source, new ManualClock(), { count() {}, observe });
+    for (const id of IDS) await scheduler.open(engineSession(id), LIVE);
+  });
+
+  /** All of them wait while the first one runs. */
+  async function queue(turns: Record<string, Partial<Turn>>, signals: Record<string, AbortSignal> = {}) {
+    source.engine.hold();
+    const first = scheduler.step(request('a'), HERE, LIVE, { tenant: '', kind: 'interactive', rows: 1 });
+    await quiet();
+    const steps = Object.entries(turns).map(([id, turn]) =>
+      scheduler.step(request(id), HERE, signals[id] ?? LIVE, { tenant: '', kind: 'interactive', rows: 1, ...turn }),
+    );
+    await quiet();
+    return { first, steps };
+  }
+
+  it('runs those that wait as one, as far as there are slots', async () => {
+    const { first, steps } = await queue({ b: {}, c: {}, d: {}, e: {} });
+    expect(source.engine.runs).toEqual([]);
+    source.engine.release();
+    const outcomes = await Promise.all([first, ...steps]);
+    expect(outcomes.every(({ kind }) => kind === 'done')).toBe(true);
+    expect(source.engine.runs).toEqual([['b', 'c', 'd']]);
+    expect(observed).toEqual([1, 3, 1]);
+  });
+
+  it('runs them one by one where they are too few for what they bring, in their order', async () => {
+    const { first, steps } = await queue({ b: { rows: 7 }, c: { rows: 1 } });
+    source.engine.release();
+    await Promise.all([first, ...steps]);
+    expect(source.engine.runs).toEqual([]);
+    expect(source.engine.steps.map(({ session }) => session)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('takes no more rows into a run than a window has', async () => {
+    const { first, steps } = await queue({ b: { rows: 30 }, c: { rows: 30 }, d: { rows: 4 }, e: { rows: 5 } });
+    source.engine.release();
+    await Promise.all([first, ...steps]);
+    expect(source.engine.runs).toEqual([['b', 'c', 'd']]);
+    expect(source.engine.steps.at(-1)?.session).toBe('e');
+  });
+
+  it('one that does not fit keeps its turn: nobody overtakes it', async () => {
+    const { first, steps } = await queue({ b: {}, c: { rows: 64 }, d: {}, e: {} });
+    source.engine.release();
+    await Promise.all([first, ...steps]);
+    expect(source.engine.steps.map(({ session }) => session)).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(source.engine.runs).toEqual([['d', 'e']]);
+  });
+
+  it('opening a session, and closing one, is never part of a run', async () => {
+    const { first, steps } = await queue({ b: {}, c: {} });
+    const opened = scheduler.open(engineSession('f'), LIVE);
+    const closed = scheduler.close('d', HERE);
+    const last = scheduler.step(request('e'), HERE, LIVE);
+    source.engine.release();
+    await Promise.all([first, ...steps, opened, closed, last]);
+    expect(source.engine.runs).toEqual([['b', 'c']]);
+    expect(source.engine.sessions.has('d')).toBe(false);
+  });
+
+  it('leaves out who was cancelled meanwhile', async () => {
+    const cancel = new AbortController();
+    const { first, steps } = await queue({ b: {}, c: {}, d: {} }, { c: cancel.signal });
+    cancel.abort();
+    source.engine.release();
+    await first;
+    expect((await Promise.all(steps)).map(({ kind }) => kind)).toEqual(['done', 'cancelled', 'done']);
+    expect(source.engine.runs).toEqual([['b', 'd']]);
+  });
+
+  it('tells each what became of its own step', async () => {
+    const { first, steps } = await queue({ b: {}, c: {} });
+    source.engine.sessions.delete('c');
+    source.engine.release();
+    await first;
+    const [b, c] = await Promise.all(steps);
+    expect(b).toMatchObject({ kind: 'done' });
+    expect(c).toMatchObject({ kind: 'failed', error: { code: 'ENGINE_FAILED' } });
+  });
+
+  it('an engine that dies in a run fails all of its steps, and those that it forgot are not run on the next', async () => {
+    const { first, steps } = await queue({ b: {}, c: {}, d: {}, e: {} });
+    const waits = [first, ...steps];
+    source.kill();
+    for (const outcome of await Promise.all(waits)) expect(outcome).toMatchObject({ kind: 'failed' });
+    expect(source.engine.steps).toEqual([]);
   });
 });

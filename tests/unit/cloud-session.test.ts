@@ -1,5 +1,6 @@
 import { limits, type StepRequest, TandemError } from '@tandem/shared';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { HASH_INFO } from '../support/hash-engine.js';
 import { forward, payload, SessionBench, truth } from '../support/session-bench.js';
 import { quiet, type WireClient } from '../support/wire-client.js';
 
@@ -201,6 +202,29 @@ describe('cloud session, when the engine fails', () => {
     expect(client.last('verdict')?.tokens).toEqual([truth(3)]);
     expect(bench.engine.steps.at(-1)?.from).toBe(0);
     expect(bench.engine.sessions.size).toBe(1);
+  });
+
+  it('asks for the rows again when they made room for another between a failure and the next try', async () => {
+    const bench = new SessionBench();
+    const from = { singles: 2, verifies: 2 };
+    bench.source.info = { ...HASH_INFO, batch: { slots: 2, from, gain: from, why: 'asked for' } };
+    const clients = [];
+    for (const id of ['first-of-three', 'second-of-three', 'third-of-three']) {
+      const { client } = await bench.open({}, id);
+      forward(client, 1, 0, 2);
+      await quiet();
+      clients.push(client);
+    }
+    // The first runs, the others wait for their turn together; then the engine is gone, and memory short.
+    bench.engine.hold();
+    for (const client of clients) forward(client, 1, 2, 4, { want: [3] });
+    await quiet();
+    bench.cache.budgetBytes = 80;
+    bench.source.kill();
+    await quiet();
+    const told = clients.map((client) => client.last('verdict')?.tokens ?? client.last('context-rewind')?.length);
+    expect(told).toContain(0);
+    for (const answer of told) expect([[truth(3)], 0]).toContainEqual(answer);
   });
 
   it('gives up on a forward that fails every time', async () => {

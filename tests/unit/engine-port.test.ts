@@ -123,4 +123,20 @@ describe('an engine behind a port', () => {
     lost(new TandemError('ENGINE_FAILED', 'stopped'));
     await expect(engine).rejects.toThrow('ENGINE_FAILED: stopped');
   });
+
+  test('carries what became of each of several steps', async () => {
+    const inner = new SlowEngine();
+    const done = { choices: [], mismatch: false, encodedRows: new Uint8Array(0), rowsFrom: 0, length: 3, engineMs: 1 };
+    const stepTogether = async () => [
+      done,
+      new TandemError('CONTEXT_TOO_LONG', 'no room'),
+      new Error('native trouble'),
+    ];
+    const { engine } = await connect(Object.assign(inner, { stepTogether }));
+    const outcomes = await engine.stepTogether!([]);
+    expect(outcomes[0]).toEqual(done);
+    expect(outcomes[1]).toMatchObject({ code: 'CONTEXT_TOO_LONG', message: 'CONTEXT_TOO_LONG: no room' });
+    expect(outcomes[2]).toMatchObject({ code: 'ENGINE_FAILED', message: expect.stringContaining('native trouble') });
+    expect(outcomes.slice(1).every((outcome) => outcome instanceof TandemError)).toBe(true);
+  });
 });

@@ -83,8 +83,9 @@ test('the oracle, which knows no engine, says what the unsplit production engine
   }
 });
 
-test('rows are shared, and a larger model writes, fails and is cut off', async () => {
+test('rows and steps are shared, and a larger model writes, fails and is cut off', async () => {
   let hits = 0;
+  let batches = 0;
   const passages: Record<string, number> = {};
   const fixed: boolean[] = [];
   for (const index of Array.from({ length: 200 }, (_, i) => i)) {
@@ -94,10 +95,12 @@ test('rows are shared, and a larger model writes, fails and is cut off', async (
     expect((await world.run()).failure).toBeUndefined();
     for (const server of world.servers) {
       hits += server.prefixHits;
+      batches += server.batches;
       for (const [end, count] of Object.entries(server.passages)) passages[end] = (passages[end] ?? 0) + count;
     }
   }
   expect(hits).toBeGreaterThan(5);
+  expect(batches).toBeGreaterThan(100);
   expect(passages.finished).toBeGreaterThan(20);
   expect(Object.keys(passages).length, 'ways to end').toBeGreaterThan(2);
   expect(fixed.filter(Boolean).length).toBeGreaterThan(3);

@@ -13,7 +13,7 @@ export interface Capacity {
 
 /** Other work on the machine only ever makes a try slower: a load that was served once can be served. */
 const TRIES = 2;
-const STEPS = 4;
+const STEPS = 8;
 
 /**
  * The most sessions whose 99th percentile stays at or below `p99MsMax`: first in strides from what is known, then in halves
@@ -47,7 +47,7 @@ export async function findCapacity(
     failed = Math.min(Infinity, ...known.map(({ sessions }) => sessions).filter((sessions) => sessions > served));
   }
   if (served >= sessionsMax) return { sessions: served, isBound: true };
-  for (let step = 0; step < STEPS && failed - served > Math.max(1, served / 16); step++) {
+  for (let step = 0; step < STEPS && failed - served > Math.max(1, served / 64); step++) {
     const middle = Math.round((served + failed) / 2);
     if (await isServed(middle)) served = middle;
     else failed = middle;

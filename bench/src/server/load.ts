@@ -10,6 +10,8 @@ export interface LoadFigures {
   /** Of these, as the server says: waiting, and in the engine. */
   queueMs: number[];
   engineMs: number[];
+  /** Time that the engine was busy for them; less than the sum where several shared a run. */
+  busyMs: number;
   refused: number;
 }
 
@@ -26,7 +28,7 @@ export interface LoadOptions {
 
 /** So many sessions at a time, each telling one story after the other at the pace of a reader. */
 export async function runLoad(options: LoadOptions): Promise<LoadFigures> {
-  const figures: LoadFigures = { tokens: 0, answerMs: [], queueMs: [], engineMs: [], refused: 0 };
+  const figures: LoadFigures = { tokens: 0, answerMs: [], queueMs: [], engineMs: [], busyMs: 0, refused: 0 };
   const countFromMs = performance.now() + options.rampMs;
   const window = { countFromMs, endMs: countFromMs + options.durationMs };
   await Promise.all(
@@ -65,6 +67,8 @@ async function replay(
       figures.answerMs.push(answerMs);
       figures.queueMs.push(queueMs);
       figures.engineMs.push(engineMs);
+      // This server runs one session a step.
+      figures.busyMs += engineMs;
     }
   } catch {
     figures.refused++;

@@ -15,7 +15,20 @@ export class ServerChild {
   }
 
   static async start(bundle: string, format: string): Promise<ServerChild> {
-    const flags = ['--model', bundle, '--format', format, '--port', '0', '--threads', '1', '--log-level', 'silent'];
+    const flags = [
+      '--model',
+      bundle,
+      '--format',
+      format,
+      '--port',
+      '0',
+      '--threads',
+      '1',
+      '--batch-sessions',
+      '1',
+      '--log-level',
+      'silent',
+    ];
     const child = spawn(process.execPath, [COMMAND, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = (await once(child.stdout!, 'data')) as [Buffer];
     const [, url] = /at (ws:\S+),/.exec(line.toString()) ?? [];

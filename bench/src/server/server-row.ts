@@ -35,7 +35,7 @@ export interface RowBase {
 }
 
 export function serverRow({ clock, mode, sessions, seconds, bytes }: RowBase, figures: LoadFigures): ServerRow {
-  const { engineMs, queueMs, tokens, refused } = figures;
+  const { engineMs, queueMs, busyMs, tokens, refused } = figures;
   const serverMs = engineMs.map((ms, index) => ms + queueMs[index]!);
   return {
     clock,
@@ -45,7 +45,7 @@ export function serverRow({ clock, mode, sessions, seconds, bytes }: RowBase, fi
     stepP50Ms: roundMs(quantile(engineMs, 0.5)),
     stepP99Ms: roundMs(quantile(engineMs, 0.99)),
     queueP99Ms: roundMs(quantile(queueMs, 0.99)),
-    engineMsPerToken: roundMs(engineMs.reduce((sum, ms) => sum + ms, 0) / Math.max(1, tokens)),
+    engineMsPerToken: roundMs(busyMs / Math.max(1, tokens)),
     answerP99Ms: roundMs(quantile(serverMs, 0.99)),
     hotBytes: Math.round(bytes.hot),
     coldBytes: Math.round(bytes.rows),

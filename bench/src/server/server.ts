@@ -13,14 +13,18 @@
  * `--real` puts a witness beside the virtual figures: 8 and 32 readers on real sockets, in both modes, each load the better of two tries, and
  * engine time per token as both clocks tell it. Neither mode is at its end at 32 readers, so it is the ratio of what a token costs.
  *
- * The server runs one session a step in both modes; batching would help single tokens more (docs/decisions/0061), so the ratio is
- * one of this server and not of splitting as such.
+ * The engine decides as ever whether it runs steps of several sessions as one (docs/decisions/0061); the table and the headline are of
+ * what it decided. Beside it stand the sessions served one by one and four at once, since that helps single tokens more than
+ * verifies: the ratio is one of this server and not of splitting as such. What four at once take was measured with all slots taken,
+ * with a row and with seven each, and lies on a line between. In real time sessions are served one by one.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { EdgeModel } from '@tandem/edge';
 import { cachedBundle } from '@tandem/model-kit';
+import { type BatchInfo, limits } from '@tandem/shared';
 import { currentCommit, describeMachine, roundMs } from '../report.js';
+import { type MeasuredBatch, timeBatches } from './batch-times.js';
 import { findCapacity } from './capacity.js';
 import { runLoad } from './load.js';
 import { type Recording, recordCloudOnly, recordExact } from './recording.js';
@@ -33,7 +37,7 @@ import {
   type ServerRow,
   serverRow,
 } from './server-row.js';
-import { timeStories } from './step-times.js';
+import { type TimedStory, timeStories } from './step-times.js';
 import { runVirtualLoad, VIRTUAL_COUNTED_S } from './virtual-load.js';
 import { formatTokenCosts, tokenCosts, witnessRows } from './witness.js';
 
@@ -72,22 +76,35 @@ export async function benchServer(options: {
   const rows: ServerRow[] = [];
   const ratios: Partial<Record<ServerClock, Ratio>> = {};
   const asked = options.clock ?? 'virtual';
-  for (const clock of asked === 'both' ? (['virtual', 'real'] as const) : [asked]) {
-    const measure = clock === 'virtual' ? await inVirtualTime(bundle, recordings, bytes) : inReal;
+  const batches: Partial<Batches> = {};
+  if (asked !== 'real') {
+    const stories = await timed(bundle, recordings);
+    const decided = await timeBatches(bundle, FORMAT, 'auto');
+    const together = decided ?? (await timeBatches(bundle, FORMAT, limits.BATCH_SLOTS));
+    const measure = inVirtualTime(stories, bytes, decided);
     const measured = await table(measure);
     rows.push(...measured);
-    ratios[clock] = await compare(measured, measure);
+    ratios.virtual = await compare(measured, measure);
+    batches.decided = decided?.info ?? 'one session a step';
+    batches.alone = decided ? await capacities(inVirtualTime(stories, bytes, undefined)) : ratios.virtual;
+    batches.together = decided ? ratios.virtual : await capacities(inVirtualTime(stories, bytes, together));
+  }
+  if (asked !== 'virtual') {
+    const measured = await table(inReal);
+    rows.push(...measured);
+    ratios.real = await compare(measured, inReal);
   }
   if (options.real && asked === 'virtual') rows.push(...(await witnessRows(inReal)));
   await server.close();
   say(formatServerRows(rows));
   const costRatios = options.real ? tokenCosts(rows) : [];
   say(formatTokenCosts(costRatios));
+  say(formatBatches(batches));
   const headline = { ...(ratios.virtual ?? ratios.real), p99Ms: P99_MS };
   const real = ratios.virtual && ratios.real ? { real: ratios.real } : {};
   const place = { machine: describeMachine(), commit: currentCommit() };
   const witness = options.real ? { costRatios } : {};
-  console.log(JSON.stringify({ bench: 'server', headline, ...real, ...witness, rows, ...place }));
+  console.log(JSON.stringify({ bench: 'server', headline, ...real, ...witness, batches, rows, ...place }));
 }
 
 async function table(measure: Measure): Promise<ServerRow[]> {
@@ -118,11 +135,38 @@ async function compare(rows: readonly ServerRow[], measure: Measure): Promise<Ra
   };
 }
 
-async function inVirtualTime(bundle: string, recordings: Recordings, bytes: Bytes): Promise<Measure> {
-  const timed = await timeStories(bundle, FORMAT, [...recordings.exact, ...recordings['cloud-only']]);
-  const stories = { exact: timed.slice(0, STORIES), 'cloud-only': timed.slice(STORIES) };
+/** Sessions served as the engine decided, one by one, and several at once. */
+interface Batches {
+  decided: BatchInfo | string;
+  alone: Ratio;
+  together: Ratio;
+}
+
+function formatBatches({ decided, alone, together }: Partial<Batches>): string {
+  if (!alone || !together) return '';
+  const line = (name: string, { exactSessions, cloudOnlySessions, sessionsRatio }: Ratio) =>
+    `  ${name}: ${exactSessions} exact, ${cloudOnlySessions} cloud-only, ratio ${sessionsRatio}`;
+  const title = `Sessions served with a 99th percentile of ${P99_MS} ms (the engine decided: ${JSON.stringify(decided)})`;
+  return [title, line('one session a step', alone), line('several', together), ''].join('\n');
+}
+
+async function capacities(measure: Measure): Promise<Ratio> {
+  return await compare(await table(measure), measure);
+}
+
+async function timed(bundle: string, recordings: Recordings): Promise<Record<ServerMode, TimedStory[]>> {
+  const stories = await timeStories(bundle, FORMAT, [...recordings.exact, ...recordings['cloud-only']]);
+  return { exact: stories.slice(0, STORIES), 'cloud-only': stories.slice(STORIES) };
+}
+
+function inVirtualTime(
+  stories: Record<ServerMode, TimedStory[]>,
+  bytes: Bytes,
+  batch: MeasuredBatch | undefined,
+): Measure {
   return async (mode, sessions) => {
-    const figures = await runVirtualLoad(stories[mode], sessions, THINK_MS_PER_TOKEN);
+    const runs = batch && { info: batch.info, times: batch[mode] };
+    const figures = await runVirtualLoad(stories[mode], sessions, THINK_MS_PER_TOKEN, runs);
     const base = { clock: 'virtual', mode, sessions, seconds: VIRTUAL_COUNTED_S, bytes: bytes[mode] } as const;
     return serverRow(base, figures);
   };

@@ -1,6 +1,15 @@
 import { fixedEngine, Scheduler } from '@tandem/cloud';
 import { VirtualClock } from '@tandem/netsim';
-import { type Engine, type EngineInfo, GREEDY, limits, type StepRequest, type StepResult } from '@tandem/shared';
+import {
+  type BatchInfo,
+  type Engine,
+  type EngineInfo,
+  GREEDY,
+  limits,
+  type StepRequest,
+  type StepResult,
+} from '@tandem/shared';
+import type { BatchTimes } from './batch-times.js';
 import type { LoadFigures } from './load.js';
 import type { TimedCall, TimedForward, TimedStory } from './step-times.js';
 
@@ -16,11 +25,12 @@ export async function runVirtualLoad(
   stories: readonly TimedStory[],
   sessions: number,
   thinkMsPerToken: number,
+  batch?: { info: BatchInfo; times: BatchTimes },
 ): Promise<LoadFigures> {
   const clock = new VirtualClock({ settle: 'promises' });
-  const engine = new TimedEngine(clock);
+  const engine = new TimedEngine(clock, batch);
   const scheduler = new Scheduler(fixedEngine(engine), clock);
-  const figures: LoadFigures = { tokens: 0, answerMs: [], queueMs: [], engineMs: [], refused: 0 };
+  const figures: LoadFigures = { tokens: 0, answerMs: [], queueMs: [], engineMs: [], busyMs: 0, refused: 0 };
   const reader = async (index: number) => {
     await clock.sleep((index / sessions) * RAMP_MS);
     for (let story = 0; clock.now() < RAMP_MS + COUNTED_MS; story++) {
@@ -41,6 +51,7 @@ export async function runVirtualLoad(
   const readers = Array.from({ length: sessions }, (_, index) => reader(index));
   await clock.runUntilIdle(Number.POSITIVE_INFINITY);
   await Promise.all(readers);
+  figures.busyMs = engine.busyMs;
   return figures;
 }
 
@@ -70,7 +81,7 @@ class VirtualSession {
       const outcome = await this.#scheduler.step(this.#request, PLACEMENT, this.#signal, turn);
       if (outcome.kind !== 'done') throw new Error('the scheduler runs nothing');
       sum.queueMs += outcome.value.queueMs;
-      sum.engineMs += call.ms;
+      sum.engineMs += outcome.value.result.engineMs;
     }
     return sum;
   }
@@ -86,32 +97,50 @@ const PLACEMENT = { engine: 0, generation: 0 };
 
 /** Runs nothing, and takes as long as was measured. */
 class TimedEngine implements Engine {
-  readonly info: EngineInfo = {
-    model: 'timed',
-    format: 'f32',
-    width: 1,
-    vocabularySize: 2,
-    contextLength: 1,
-    stages: 1,
-    deviceStages: 0,
-  };
+  readonly info: EngineInfo;
   /** What a session does next. */
   readonly next = new Map<string, TimedCall>();
+  /** While readers are counted. */
+  busyMs = 0;
   readonly #clock: VirtualClock;
+  readonly #times: BatchTimes | undefined;
 
-  constructor(clock: VirtualClock) {
+  constructor(clock: VirtualClock, batch: { info: BatchInfo; times: BatchTimes } | undefined) {
     this.#clock = clock;
+    this.#times = batch?.times;
+    this.info = {
+      model: 'timed',
+      format: 'f32',
+      width: 1,
+      vocabularySize: 2,
+      contextLength: 1,
+      stages: 1,
+      deviceStages: 0,
+      ...(batch ? { batch: batch.info } : {}),
+    };
   }
 
   async open(): Promise<void> {}
 
   async step({ session }: StepRequest): Promise<StepResult> {
-    const { ms } = this.next.get(session)!;
-    await this.#clock.sleep(ms);
-    return { choices: [], mismatch: false, encodedRows: new Uint8Array(0), rowsFrom: 0, length: 0, engineMs: ms };
+    return await this.#take(this.next.get(session)!.ms);
+  }
+
+  async stepTogether(requests: readonly StepRequest[]): Promise<StepResult[]> {
+    const { singlesMs, rowMs } = this.#times!;
+    const rows = requests.reduce((sum, { session }) => sum + this.next.get(session)!.rows, 0);
+    const result = await this.#take(singlesMs + (rows - requests.length) * rowMs);
+    return requests.map(() => result);
   }
 
   async close(): Promise<void> {}
 
   async dispose(): Promise<void> {}
+
+  async #take(ms: number): Promise<StepResult> {
+    const nowMs = this.#clock.now();
+    if (nowMs >= RAMP_MS && nowMs < RAMP_MS + COUNTED_MS) this.busyMs += ms;
+    await this.#clock.sleep(ms);
+    return { choices: [], mismatch: false, encodedRows: new Uint8Array(0), rowsFrom: 0, length: 0, engineMs: ms };
+  }
 }

@@ -1,6 +1,6 @@
-import { type ErrorCode, PREFIX_BLOCK_TOKENS, rowCodec, TandemError } from '@tandem/shared';
+import { assert, type ErrorCode, PREFIX_BLOCK_TOKENS, rowCodec, TandemError } from '@tandem/shared';
 import type { OpenSource, Outcome, ScheduledStep } from '../scheduler/step-runner.js';
-import type { Forward } from '../sessions/forward.js';
+import { type Forward, isAwaited } from '../sessions/forward.js';
 import type { CachedContext, ContextCache } from './context-cache.js';
 import { KvSession, type KvSessionOptions } from './kv-session.js';
 import type { PrefixDonor, PrefixIndex } from './prefix-index.js';
@@ -103,6 +103,7 @@ export class SessionContext implements CachedContext, PrefixDonor {
    * is the client's fault leaves `from` rows.
    */
   async run(forward: Forward): Promise<Outcome<ScheduledStep>> {
+    assert(forward.from <= this.length, `rows from ${forward.from}, ${this.length} are held: a hole`);
     this.isBusy = true;
     this.#truncate(forward.from);
     if (forward.input) this.#rows.append(forward.input);
@@ -179,9 +180,8 @@ export class SessionContext implements CachedContext, PrefixDonor {
       else void this.#kv.close();
     }
     // A verdict that nobody waits for changes nothing: its rows are what the client sent, and may be asked about again.
-    const isAwaited = !forward.cancel.signal.aborted;
     if (outcome.kind === 'done') {
-      if (outcome.value.result.mismatch && isAwaited) this.#truncate(this.#kv.ran);
+      if (outcome.value.result.mismatch && isAwaited(forward)) this.#truncate(this.#kv.ran);
       this.#donor = undefined;
       this.#publish(forward.prefixBlocks);
     }

@@ -11,6 +11,8 @@ export interface EngineProcessOptions {
   device?: NodeDevice;
   /** Threads of one step; undefined: one per physical core. */
   threads?: number;
+  /** Sessions whose steps it can run as one. */
+  batchSlots?: number;
 }
 
 const ENTRY = fileURLToPath(new URL('./engine-process.js', import.meta.url));

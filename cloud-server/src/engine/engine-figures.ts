@@ -1,15 +1,14 @@
-import type { Clock, Manifest } from '@tandem/shared';
+import type { BatchInfo, Clock, Manifest } from '@tandem/shared';
 import type { ContextCache } from '../context/context-cache.js';
 import { kvBytesPerPosition } from '../context/kv-bytes.js';
 import type { Log } from '../log.js';
-import { type BatchingGain, measureBatchingGain } from '../scheduler/batching-probe.js';
 import { contextBudget, type DeviceMemory, measureDeviceMemory } from '../scheduler/memory-probe.js';
 import type { StepRunner } from '../scheduler/step-runner.js';
 
 /** What is known of the engines once they have started. */
 export interface EngineFigures {
   backend: string | undefined;
-  batchingGain: BatchingGain | undefined;
+  batch: BatchInfo | undefined;
   deviceMemory: DeviceMemory | undefined;
 }
 
@@ -24,12 +23,18 @@ export interface EngineFiguresOptions {
 
 /** Measures the engines before the first session, and says what came out. */
 export async function measureEngines(options: EngineFiguresOptions): Promise<EngineFigures> {
-  const { runner, clock, log } = options;
   const deviceMemory = await boundByDevice(options);
-  const { backend } = runner.info;
-  const batchingGain = await measureBatchingGain(runner, clock);
-  log.info({ backend, ...batchingGain }, 'serving one session a step; at best batching would gain these factors');
-  return { backend, batchingGain, deviceMemory };
+  const { backend, batch } = options.runner.info;
+  tellBatch(options.log, backend, batch);
+  return { backend, batch, deviceMemory };
+}
+
+function tellBatch(log: Log, backend: string | undefined, batch: BatchInfo | undefined): void {
+  const { slots = 1, why = 'asked for', from, gain } = batch ?? {};
+  const gains = gain && { gainSingles: gain.singles, gainVerifies: gain.verifies };
+  if (!from || slots === 1) return log.info({ backend, why, ...gains }, 'the engine runs one session a step');
+  const figures = { backend, slots, why, ...gains, fromSingles: from.singles, fromVerifies: from.verifies };
+  log.info(figures, 'the engine runs steps of several sessions as one');
 }
 
 async function boundByDevice({ runner, cache, manifest, clock, log }: EngineFiguresOptions) {

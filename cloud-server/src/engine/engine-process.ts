@@ -7,7 +7,7 @@ import { DeviceEngine } from './device-engine.js';
  * Entry of the engine process: loads the stages behind the cut, then answers steps, one at a time. The device's stages
  * are loaded by the first session that sends token ids.
  */
-const { directory, format, device, threads } = JSON.parse(process.argv[2] ?? '{}') as EngineProcessOptions;
+const { directory, format, device, threads, batchSlots } = JSON.parse(process.argv[2] ?? '{}') as EngineProcessOptions;
 
 /** The exit code by which the log tells a lost GPU from other ends; EX_OSERR of sysexits.h. */
 const LOST_DEVICE = 71;
@@ -25,7 +25,7 @@ void serveEngine(
     listen: (listener) => void process.on('message', listener),
   },
   async (): Promise<Engine> => {
-    const engine = await loadChainEngine({ directory, format, device, threads, preload: 'cloud-stages' });
+    const engine = await loadChainEngine({ directory, format, device, threads, batchSlots, preload: 'cloud-stages' });
     return engine.info.device === 'cpu' ? engine : new DeviceEngine(engine, () => process.exit(LOST_DEVICE));
   },
 );

@@ -25,7 +25,10 @@ export interface EngineProcess {
 }
 
 export interface EngineSupervisorOptions {
-  launch: () => EngineProcess;
+  /** `before`: what is known of this engine from its first life. */
+  launch: (before?: EngineInfo) => EngineProcess;
+  /** Finds out more of the engine, in its first life. Default: what it says itself. */
+  appraise?: (engine: Engine) => Promise<EngineInfo>;
   clock: Clock;
   log: Log;
   metrics?: Metrics;
@@ -75,7 +78,8 @@ export class EngineSupervisor implements EngineSource {
   async start(): Promise<void> {
     this.#engine = this.#launch();
     try {
-      this.#info = (await this.#engine).info;
+      const engine = await this.#engine;
+      this.#info = (await this.#options.appraise?.(engine)) ?? engine.info;
     } catch (error) {
       await this.stop();
       throw error;
@@ -100,7 +104,7 @@ export class EngineSupervisor implements EngineSource {
   }
 
   async #launch(): Promise<Engine> {
-    const started = this.#options.launch();
+    const started = this.#options.launch(this.#info);
     this.#process = started;
     const { engine, lost } = connectEngine(started.port);
     started.onExit((how) => {

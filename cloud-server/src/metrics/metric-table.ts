@@ -32,7 +32,17 @@ export const METRICS = {
   },
   tandem_steps_total: { kind: 'counter', label: 'kind', help: 'Engine steps: interactive, prefill.' },
   tandem_step_rows: { kind: 'histogram', label: 'kind', help: 'Rows of one step.', buckets: ROWS },
-  tandem_step_seconds: { kind: 'histogram', label: 'kind', help: 'Time in the engine of one step.', buckets: SECONDS },
+  tandem_step_sessions: {
+    kind: 'histogram',
+    help: 'Sessions whose steps ran as one: the batch size.',
+    buckets: [1, 2, 3, 4, 6, 8, 12, 16],
+  },
+  tandem_step_seconds: {
+    kind: 'histogram',
+    label: 'kind',
+    help: 'Time in the engine of one run: of a step, or of several together.',
+    buckets: SECONDS,
+  },
   tandem_queue_wait_seconds: {
     kind: 'histogram',
     label: 'kind',

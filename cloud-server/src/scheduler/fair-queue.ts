@@ -34,16 +34,18 @@ export class FairQueue<Job extends QueuedJob> {
     this.#lanes[job.kind].push(job);
   }
 
-  /** Takes the job whose turn it is. */
-  take(): Job | undefined {
+  /** Takes the job whose turn it is; one that does not fit keeps its turn. */
+  take(fits: (job: Job) => boolean = always): Job | undefined {
     const { interactive, prefill } = this.#lanes;
     const isPrefillDue = interactive.size === 0 || this.#interactiveRun >= INTERACTIVE_RUN_MAX;
     if (prefill.size > 0 && isPrefillDue) {
-      this.#interactiveRun = 0;
-      return prefill.take();
+      const job = prefill.take(fits);
+      if (job) this.#interactiveRun = 0;
+      return job;
     }
-    this.#interactiveRun = prefill.size > 0 ? this.#interactiveRun + 1 : 0;
-    return interactive.take();
+    const job = interactive.take(fits);
+    if (job) this.#interactiveRun = prefill.size > 0 ? this.#interactiveRun + 1 : 0;
+    return job;
   }
 
   /** Returns whether the job was still there. */
@@ -51,6 +53,8 @@ export class FairQueue<Job extends QueuedJob> {
     return this.#lanes[job.kind].remove(job);
   }
 }
+
+const always = () => true;
 
 interface Account<Job> {
   served: number;
@@ -70,13 +74,14 @@ class Lane<Job extends QueuedJob> {
     this.size++;
   }
 
-  take(): Job | undefined {
+  take(fits: (job: Job) => boolean): Job | undefined {
     let next: Account<Job> | undefined;
     for (const account of this.#accounts.values()) {
       if (account.jobs.length > 0 && (!next || account.served < next.served)) next = account;
     }
-    const job = next?.jobs.shift();
-    if (!next || !job) return undefined;
+    const job = next?.jobs[0];
+    if (!next || !job || !fits(job)) return undefined;
+    next.jobs.shift();
     this.#floor = next.served;
     next.served += Math.max(1, job.rows);
     this.size--;

@@ -13,7 +13,7 @@ import type { Log } from '../log.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { ScheduledStep } from '../scheduler/step-runner.js';
 import type { Tracing } from '../tracing.js';
-import { type Declaration, extensionOf, type Forward, readForward } from './forward.js';
+import { type Declaration, extensionOf, type Forward, isAwaited, readForward } from './forward.js';
 import { HandOff } from './hand-off.js';
 import { SessionTally } from './session-tally.js';
 
@@ -186,10 +186,11 @@ export class CloudSession {
   }
 
   async #perform(forward: Forward): Promise<void> {
-    if (forward.from > this.length) return this.#rewind();
-    this.#isRewound = false;
-    this.rowsEpoch = this.#epoch;
     for (;;) {
+      // Before a repetition, too: what was held may have made room for others meanwhile.
+      if (forward.from > this.length) return this.#rewind();
+      this.#isRewound = false;
+      this.rowsEpoch = this.#epoch;
       const asked = this.#handOff?.read(forward);
       const outcome = await this.#options.context.run(asked ? { ...forward, ...asked } : forward);
       if (outcome.kind === 'done') {
@@ -202,15 +203,16 @@ export class CloudSession {
   }
 
   async #answer(forward: Forward, { result, queueMs }: ScheduledStep): Promise<void> {
-    const { mismatch, engineMs } = result;
+    // What it had got to: others whose steps ended in the same moment may have taken the place of its rows since.
+    const { mismatch, engineMs, length } = result;
     const choices = result.choices.filter(({ row }) => forward.want.includes(row));
     const row = this.#handOff?.judge(result.choices, forward.want, forward.sampling);
-    if (forward.want.length === 0) return this.#peer?.send('credit', { epoch: this.#epoch, length: this.length });
+    if (forward.want.length === 0) return this.#peer?.send('credit', { epoch: this.#epoch, length });
     this.#options.quota?.decided(choices.length);
     const times = { engineMs, queueMs };
     if (row === undefined) {
       this.#tally.judged(forward, { choices, mismatch });
-      this.#judged(choices, { mismatch, length: this.length, ...times });
+      this.#judged(choices, { mismatch, length, ...times });
     } else if (await this.#handOver(forward, row, choices, mismatch, times)) return this.#goDeaf();
     if (!isAwaited(forward)) return;
     if (mismatch) this.#goDeaf();
@@ -293,8 +295,4 @@ export class CloudSession {
     this.#options.metrics.count('tandem_rewinds_total');
     this.#peer?.send('context-rewind', { epoch: this.#epoch, length: this.length });
   }
-}
-
-function isAwaited(forward: Forward): boolean {
-  return !forward.cancel.signal.aborted;
 }

@@ -46,6 +46,11 @@ export interface Forward {
   span: Span;
 }
 
+/** Whether somebody waits for its answer. */
+export function isAwaited({ cancel }: Forward): boolean {
+  return !cancel.signal.aborted;
+}
+
 /**
  * Checks a `context-forward` against the session's declaration; what depends on how far the session got is checked when
  * its turn comes. Copies the payload, so that nothing holds on to the frame.

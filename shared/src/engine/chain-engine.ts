@@ -1,12 +1,13 @@
 import { rowCodec, throughCodec } from '../codec/registry.js';
 import type { RowCodec } from '../codec/row-codec.js';
-import { TandemError } from '../errors.js';
+import { assert, TandemError } from '../errors.js';
 import { ROW_MAGNITUDE_MAX } from '../limits.js';
 import type { Clock } from '../platform/clock.js';
 import { gatherEvidence, NO_EVIDENCE } from '../sampling/evidence.js';
 import { logprobsOf } from '../sampling/logprobs.js';
 import { chooseRanked } from '../sampling/sampler.js';
-import type { StageInput, StageModel } from '../stage/stage.js';
+import { type GroupMember, runTogether } from '../stage/chain-group.js';
+import type { StageBatch, StageInput, StageModel } from '../stage/stage.js';
 import { type ChainOutput, StageChain } from '../stage/stage-chain.js';
 import {
   type Choice,
@@ -16,6 +17,7 @@ import {
   type EngineInput,
   type EngineSession,
   NO_DRAFT,
+  type StepOutcome,
   type StepRequest,
   type StepResult,
 } from './engine.js';
@@ -27,13 +29,16 @@ import {
 export class ChainEngine implements Engine {
   readonly info: EngineInfo;
   readonly #models: StageModelSource;
+  #batches: StageBatches | undefined;
   readonly #clock: Clock;
   readonly #sessions = new Map<string, ChainSession>();
 
-  constructor(info: EngineInfo, models: StageModelSource, clock: Clock) {
+  /** `batches`: where `info.batch` says that there are any. */
+  constructor(info: EngineInfo, models: StageModelSource, clock: Clock, batches?: StageBatches) {
     this.info = info;
     this.#models = models;
     this.#clock = clock;
+    this.#batches = batches;
   }
 
   async open(options: EngineSession): Promise<void> {
@@ -63,31 +68,25 @@ export class ChainEngine implements Engine {
   }
 
   async step(request: StepRequest): Promise<StepResult> {
-    const { chain, codec, firstStage, endsAtCut } = this.#session(request.session);
+    const [outcome] = await this.stepTogether([request]);
+    if (outcome instanceof Error) throw outcome;
+    return outcome!;
+  }
+
+  async stepTogether(requests: readonly StepRequest[]): Promise<StepOutcome[]> {
     const startedMs = this.#clock.now();
-    for (const place of request.exchange ?? []) chain.exchange(place);
-    if (request.from > chain.length) {
-      throw new TandemError('PROTOCOL_VIOLATION', `input from ${request.from}, but the engine holds ${chain.length}`);
-    }
-    // Decoded first: input that is refused leaves the chain as it was.
-    const given = request.input && this.#decode(request.input, codec);
-    const input =
-      given?.kind === 'tokens' && firstStage > 0 ? await this.#makeRows(given, firstStage, codec, request) : given;
-    chain.truncate(request.from);
-    if (input) chain.append(input);
-    const rowsFrom = chain.stageLength(chain.depth - 1);
-    const output = await chain.run(request.depth, request.want);
-    const { choices, mismatch } = this.#judge(output, request);
-    const judged = choices.at(-1);
-    if (mismatch && judged) chain.truncate(judged.row + 1);
-    return {
-      choices,
-      mismatch,
-      encodedRows: endsAtCut && request.depth === chain.depth ? encode(codec, output.rows, this.info.width) : NO_BYTES,
-      rowsFrom,
-      length: chain.length,
-      engineMs: this.#clock.now() - startedMs,
-    };
+    const begun = await Promise.all(requests.map((request) => this.#begin(request).catch((error: Error) => error)));
+    const steps = begun.filter((each): each is Step => !(each instanceof Error));
+    const failed = await runTogether(steps, (stage) => this.#batchOf(stage));
+    return begun.map((each) => {
+      if (each instanceof Error) return each;
+      return failed.get(each) ?? this.#finish(each, startedMs);
+    });
+  }
+
+  async dropBatches(): Promise<void> {
+    await this.#batches?.dispose();
+    this.#batches = undefined;
   }
 
   async copy({ source, target, length }: CopyRequest): Promise<number> {
@@ -105,6 +104,45 @@ export class ChainEngine implements Engine {
   async dispose(): Promise<void> {
     for (const session of this.#sessions.values()) session.chain.dispose();
     this.#sessions.clear();
+  }
+
+  /** Brings the chain to where the request begins, and its input into it. */
+  async #begin(request: StepRequest): Promise<Step> {
+    const { chain, codec, firstStage, endsAtCut } = this.#session(request.session);
+    for (const place of request.exchange ?? []) chain.exchange(place);
+    if (request.from > chain.length) {
+      throw new TandemError('PROTOCOL_VIOLATION', `input from ${request.from}, but the engine holds ${chain.length}`);
+    }
+    // Decoded first: input that is refused leaves the chain as it was.
+    const given = request.input && this.#decode(request.input, codec);
+    const input =
+      given?.kind === 'tokens' && firstStage > 0 ? await this.#makeRows(given, firstStage, codec, request) : given;
+    chain.truncate(request.from);
+    if (input) chain.append(input);
+    const rowsFrom = chain.stageLength(chain.depth - 1);
+    const { depth, want } = request;
+    return { request, chain, codec, endsAtCut, rowsFrom, firstStage, depth, run: chain.begin(depth, want) };
+  }
+
+  #finish({ request, chain, codec, endsAtCut, rowsFrom, run }: Step, startedMs: number): StepResult {
+    const { output } = run;
+    const { choices, mismatch } = this.#judge(output, request);
+    const judged = choices.at(-1);
+    if (mismatch && judged) chain.truncate(judged.row + 1);
+    return {
+      choices,
+      mismatch,
+      encodedRows: endsAtCut && request.depth === chain.depth ? encode(codec, output.rows, this.info.width) : NO_BYTES,
+      rowsFrom,
+      length: chain.length,
+      engineMs: this.#clock.now() - startedMs,
+    };
+  }
+
+  async #batchOf(stage: number): Promise<StageBatch> {
+    const batch = await this.#batches?.of(stage);
+    assert(batch, `stage ${stage} takes one session at a time`);
+    return batch;
   }
 
   /** The first choice that differs from its draft is the last: what follows rests on a token that is not there. */
@@ -184,12 +222,26 @@ export class ChainEngine implements Engine {
 /** Loads the model of a stage on first use and keeps it. */
 export type StageModelSource = (index: number) => Promise<StageModel>;
 
+/** The batches of stages. */
+export interface StageBatches {
+  /** Loads the batch of a stage on first use and keeps it. */
+  of(index: number): Promise<StageBatch>;
+  dispose(): Promise<void>;
+}
+
 interface ChainSession {
   chain: StageChain;
   codec: RowCodec;
   firstStage: number;
   /** Its last stage is the last before the cut: rows leave encoded. */
   endsAtCut: boolean;
+}
+
+/** A step on its way. */
+interface Step extends ChainSession, GroupMember {
+  request: StepRequest;
+  /** Position of the first row that may come out at the cut. */
+  rowsFrom: number;
 }
 
 const NO_BYTES = new Uint8Array(0);

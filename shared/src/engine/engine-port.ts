@@ -1,5 +1,5 @@
 import { type ErrorCode, TandemError } from '../errors.js';
-import type { Engine, EngineInfo } from './engine.js';
+import type { Engine, EngineInfo, StepOutcome, StepResult } from './engine.js';
 
 /**
  * An engine behind a message port: worker, child process, later a web worker or Electron's utilityProcess.
@@ -11,7 +11,7 @@ export interface EnginePort {
   listen(listener: (message: unknown) => void): void;
 }
 
-type Method = 'open' | 'step' | 'copy' | 'close' | 'dispose';
+type Method = 'open' | 'step' | 'stepTogether' | 'dropBatches' | 'copy' | 'close' | 'dispose';
 type Request = { id: number; method: Method; argument: unknown };
 type Answer =
   | { ready: EngineInfo }
@@ -46,10 +46,24 @@ export async function serveEngine(port: EnginePort, load: () => Promise<Engine>)
 async function answer(port: EnginePort, engine: Engine, { id, method, argument }: Request): Promise<void> {
   try {
     const call = (engine[method] ?? nothing) as (argument: unknown) => Promise<unknown>;
-    port.post({ id, result: await call.call(engine, argument) } satisfies Answer);
+    const result = await call.call(engine, argument);
+    port.post({
+      id,
+      result: method === 'stepTogether' ? (result as StepOutcome[]).map(toWire) : result,
+    } satisfies Answer);
   } catch (error) {
     port.post({ id, error: toWireError(error) } satisfies Answer);
   }
+}
+
+type WireOutcome = StepResult | { error: WireError };
+
+function toWire(outcome: StepOutcome): WireOutcome {
+  return outcome instanceof Error ? { error: toWireError(outcome) } : outcome;
+}
+
+function fromWire(outcome: WireOutcome): StepOutcome {
+  return 'error' in outcome ? fromWireError(outcome.error) : outcome;
 }
 
 /** Of an engine that cannot copy. */
@@ -83,6 +97,8 @@ export function connectEngine(port: EnginePort): {
         info: reply.ready,
         open: (session) => call('open', session),
         step: (request) => call('step', request),
+        stepTogether: async (requests) => (await call<WireOutcome[]>('stepTogether', requests)).map(fromWire),
+        dropBatches: () => call('dropBatches'),
         copy: (request) => call('copy', request),
         close: (session) => call('close', session),
         dispose: () => call('dispose'),

@@ -14,6 +14,13 @@ export interface Engine {
   /** Truncate, append, run, choose. Idempotent in the sense of the protocol: `from` says where the input belongs. */
   step(request: StepRequest): Promise<StepResult>;
   /**
+   * The same for several sessions as one run, bit for bit: up to `info.batch.slots` requests, each of another session. The outcomes
+   * come in their order; one that fails leaves the others alone. Only engines whose `info` has `batch` have it.
+   */
+  stepTogether?(requests: readonly StepRequest[]): Promise<StepOutcome[]>;
+  /** Gives back what `stepTogether` needs; it must not be called any more. */
+  dropBatches?(): Promise<void>;
+  /**
    * Copies the first positions of `source` into `target`, which is open, of the same stages and empty. Returns how many:
    * none when the source is not there any more. Engines without it run the rows again.
    */
@@ -38,6 +45,28 @@ export interface EngineInfo {
   backend?: string;
   /** The same in one word; on `webgpu` keys and values are kept there. */
   device?: 'cpu' | 'cuda' | 'webgpu';
+  /** Undefined: one session a step. */
+  batch?: BatchInfo;
+}
+
+/** How an engine runs the steps of several sessions as one. */
+export interface BatchInfo {
+  /** Sessions at once; 1 where more are not possible, or not worth it. */
+  slots: number;
+  /** From so many sessions on it is done; more than `slots`: never. */
+  from: BatchFigures;
+  /** How many times quicker all slots at once are than one after the other; once that was measured. */
+  gain?: BatchFigures;
+  /** What was measured or asked for, or what stands in the way. */
+  why: string;
+}
+
+/** By what the sessions bring. */
+export interface BatchFigures {
+  /** One row each, as `cloud-only` sessions do. */
+  singles: number;
+  /** Several drafts each to verify. */
+  verifies: number;
 }
 
 export interface EngineSession {
@@ -101,6 +130,9 @@ export interface StepResult {
   length: number;
   engineMs: number;
 }
+
+/** What became of one of several steps. */
+export type StepOutcome = StepResult | Error;
 
 export interface Choice {
   /** Row that the choice rests on; the token stands at `row + 1`. */

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { TandemError } from '../errors.js';
 import type { Format } from '../model/format.js';
 import { type FileEntry, type Manifest, parseManifest } from '../model/manifest.js';
+import { batchGraph } from '../stage/batch-graph.js';
+import { OnnxBatch } from '../stage/onnx-batch.js';
 import { createOnnxStageModel } from '../stage/onnx-stage-model.js';
 import { onnxStageShape } from '../stage/onnx-stage-shape.js';
 import { residentGraph } from '../stage/resident-graph.js';
-import type { StageModel } from '../stage/stage.js';
+import type { StageBatch, StageModel } from '../stage/stage.js';
 import { CouplingOperators } from './coupling-operators.js';
 import { loadOnnxRuntime, onnxSessionOptions, type SessionOptions } from './onnxruntime.js';
 
@@ -105,27 +107,13 @@ export async function loadStage(
   format: Format,
   options: SessionOptions = {},
 ): Promise<StageModel> {
-  const { manifest } = bundle;
-  const stage = manifest.stages[index];
-  if (stage === undefined) {
-    throw new TandemError('INVALID_OPTION', `stage ${index}, the bundle has stages 0 to ${manifest.stages.length - 1}`);
-  }
-  const entry = stage.files[format];
-  if (entry === undefined) {
-    const message = `format ${format}, the bundle has ${manifest.formats.join(', ')}; choose one or prepare it with --format ${format}`;
-    throw new TandemError('INVALID_OPTION', message);
-  }
+  const { entry, data } = stageFiles(bundle, index, format);
   const runtime = await loadOnnxRuntime();
   const operators = new CouplingOperators();
   const path = await bundle.verify(entry, operators);
   if (operators.found) throw rowsCoupled(path, operators.found);
-  const shape = onnxStageShape(manifest, index);
-  const data = stage.data?.[format];
-  const refused = (cause: unknown): never => {
-    const where = options.device === 'cpu' || options.device === undefined ? '' : ` on ${options.device}`;
-    const message = `onnxruntime-node cannot load ${entry.file}${where}; prepare the bundle with this version of Tandem`;
-    throw new TandemError('ENGINE_UNAVAILABLE', message, { cause });
-  };
+  const shape = onnxStageShape(bundle.manifest, index);
+  const refused = refusal(entry, options);
   if (options.device === 'webgpu') {
     if (data) refused(new Error('its weights lie in a file of their own, which a changed graph cannot name'));
     const graph = residentGraph(await bundle.readVerified(entry), shape);
@@ -135,6 +123,50 @@ export async function loadStage(
   if (data !== undefined) await bundle.verify(data);
   const session = await runtime.InferenceSession.create(path, onnxSessionOptions(options)).catch(refused);
   return await createOnnxStageModel(runtime, session, shape);
+}
+
+/**
+ * Loads the same stage once more, for the rows of `slots` sessions at once: takes the memory of its weights again.
+ *
+ * @returns undefined where the graph cannot be changed, as its weights lie in a file of their own
+ * @throws as `loadStage` does
+ */
+export async function loadStageBatch(
+  bundle: Bundle,
+  index: number,
+  format: Format,
+  slots: number,
+  options: SessionOptions = {},
+): Promise<StageBatch | undefined> {
+  const { entry, data } = stageFiles(bundle, index, format);
+  if (data) return undefined;
+  const runtime = await loadOnnxRuntime();
+  const graph = batchGraph(await bundle.readVerified(entry), slots);
+  const creating = runtime.InferenceSession.create(graph, onnxSessionOptions(options));
+  const session = await creating.catch(refusal(entry, options));
+  return new OnnxBatch({ runtime, session, shape: onnxStageShape(bundle.manifest, index), slots });
+}
+
+function stageFiles({ manifest }: Bundle, index: number, format: Format): { entry: FileEntry; data?: FileEntry } {
+  const stage = manifest.stages[index];
+  if (stage === undefined) {
+    throw new TandemError('INVALID_OPTION', `stage ${index}, the bundle has stages 0 to ${manifest.stages.length - 1}`);
+  }
+  const entry = stage.files[format];
+  if (entry === undefined) {
+    const message = `format ${format}, the bundle has ${manifest.formats.join(', ')}; choose one or prepare it with --format ${format}`;
+    throw new TandemError('INVALID_OPTION', message);
+  }
+  const data = stage.data?.[format];
+  return { entry, ...(data ? { data } : {}) };
+}
+
+function refusal({ file }: FileEntry, { device }: SessionOptions): (cause: unknown) => never {
+  return (cause) => {
+    const where = device === 'cpu' || device === undefined ? '' : ` on ${device}`;
+    const message = `onnxruntime-node cannot load ${file}${where}; prepare the bundle with this version of Tandem`;
+    throw new TandemError('ENGINE_UNAVAILABLE', message, { cause });
+  };
 }
 
 function parseJson(path: string, content: Buffer): unknown {

@@ -3,8 +3,9 @@ import { engineInfo } from '../engine/engine-info.js';
 import { TandemError } from '../errors.js';
 import type { Format } from '../model/format.js';
 import { systemClock } from '../platform/clock.js';
-import type { StageModel } from '../stage/stage.js';
+import { onFirstUse } from '../platform/on-first-use.js';
 import { loadStage, openBundle } from './bundle.js';
+import { openBatches } from './engine-batches.js';
 import { chooseDevice, type DeviceChoice, firstLine, onProcessor } from './node-device.js';
 import type { NodeDevice } from './onnxruntime.js';
 
@@ -19,6 +20,8 @@ export interface ChainEngineOptions {
   device?: NodeDevice | undefined;
   /** Which stages to load before the engine counts as ready; the others are loaded by the first session that needs them. */
   preload: 'device-stages' | 'cloud-stages' | 'all';
+  /** Sessions whose steps `stepTogether` takes at once: `info.batch` says whether it can. Default 1. */
+  batchSlots?: number | undefined;
 }
 
 /**
@@ -36,19 +39,20 @@ export async function loadChainEngine(options: ChainEngineOptions): Promise<Chai
     );
   }
   const load = async (choice: DeviceChoice) => {
-    const loaded = new Map<number, Promise<StageModel>>();
-    const stageModel = (index: number) => {
-      const known = loaded.get(index);
-      if (known) return known;
-      const loading = loadStage(bundle, index, format, { threads: options.threads, device: choice.device });
-      loaded.set(index, loading);
-      return loading;
-    };
-    const info = { ...engineInfo(manifest, format), backend: choice.backend, device: choice.device };
-    const first = options.preload === 'cloud-stages' ? info.deviceStages : 0;
-    const end = options.preload === 'device-stages' ? info.deviceStages : manifest.stages.length;
+    const session = { threads: options.threads, device: choice.device };
+    const stageModel = onFirstUse((index) => loadStage(bundle, index, format, session));
+    const known = { ...engineInfo(manifest, format), backend: choice.backend, device: choice.device };
+    const first = options.preload === 'cloud-stages' ? known.deviceStages : 0;
+    const end = options.preload === 'device-stages' ? known.deviceStages : manifest.stages.length;
     for (let index = first; index < end; index++) await stageModel(index);
-    return new ChainEngine(info, stageModel, systemClock);
+    const { batch, batches } = await openBatches({
+      bundle,
+      format,
+      session,
+      slots: options.batchSlots ?? 1,
+      stageModel,
+    });
+    return new ChainEngine({ ...known, ...(batch ? { batch } : {}) }, stageModel, systemClock, batches);
   };
   const choice = await chooseDevice(options.device);
   if (choice.device === 'cpu') return await load(choice);

@@ -29,6 +29,7 @@ import type { OnnxRuntime } from './onnx-runtime.js';
 import type { OnnxStageShape } from './onnx-stage-shape.js';
 import { ResidentMemory } from './resident-memory.js';
 import type { Stage, StageInput, StageOutput, StageTail } from './stage.js';
+import { StageCall } from './stage-call.js';
 import { OwnedMemory, type StageMemory } from './stage-memory.js';
 
 export interface OnnxStageParts {
@@ -70,22 +71,14 @@ export class OnnxStage implements Stage {
   }
 
   async forward(input: StageInput, wanted: Int32Array): Promise<StageOutput> {
-    if (this.#state === 'disposed') throw new TandemError('DISPOSED', 'the stage was disposed; open a new one');
-    assert(this.#state === 'idle', 'forward was called while another forward of the same stage was running');
-    const call = this.#checkCall(input, wanted);
-    const start = this.length;
-    this.#state = 'running';
+    const call = this.begin(input, wanted);
     try {
-      return await this.#runCall(call);
+      while (call.rest > 0) await this.runPiece(call, this.pieceOf(call));
     } catch (cause) {
-      if (!this.#isDisposed()) this.#cache.truncate(start, WINDOW_POSITIONS);
-      if (cause instanceof TandemError) throw cause;
-      throw new TandemError('ENGINE_FAILED', 'ONNX Runtime could not run the stage; the stage is unchanged', {
-        cause,
-      });
-    } finally {
-      if (!this.#isDisposed()) this.#state = 'idle';
+      throw this.fail(call, cause);
     }
+    this.end();
+    return call.output;
   }
 
   reserve(length: number): void {
@@ -120,6 +113,95 @@ export class OnnxStage implements Stage {
     return this.#state === 'disposed';
   }
 
+  /** Checks a call, and keeps others away until `end` or `fail`. What follows is for `forward` and for OnnxBatch. */
+  begin(input: StageInput, wanted: Int32Array): StageCall {
+    if (this.#isDisposed()) throw new TandemError('DISPOSED', 'the stage was disposed; open a new one');
+    assert(this.#state === 'idle', 'forward was called while another forward of the same stage was running');
+    const call = this.#checkCall(input, wanted);
+    this.#state = 'running';
+    return call;
+  }
+
+  end(): void {
+    if (!this.#isDisposed()) this.#state = 'idle';
+  }
+
+  /** Ends a call that failed: the stage is as it was before. Returns what to throw. */
+  fail(call: StageCall, cause: unknown): unknown {
+    if (!this.#isDisposed()) this.#cache.truncate(call.start, WINDOW_POSITIONS);
+    this.end();
+    if (cause instanceof TandemError) return cause;
+    const message = 'ONNX Runtime could not run the stage; the stage is unchanged';
+    return new TandemError('ENGINE_FAILED', message, { cause });
+  }
+
+  /** Rows of the next run of a call: a forward is split where windows end. */
+  pieceOf({ rest }: StageCall): number {
+    return Math.min(rest, WINDOW_POSITIONS - (this.length % WINDOW_POSITIONS), this.#rowsPerRun);
+  }
+
+  /**
+   * Runs the next `count` rows of a call, all in one window.
+   *
+   * A row that turns into NaN or infinity would reach rows before it in the same run, because zero probability times
+   * NaN is NaN. Such a run is repeated row by row: then each row is what it would have been alone.
+   */
+  async runPiece(call: StageCall, count: number): Promise<void> {
+    const feeds: Record<string, Tensor> = this.slotFeeds(count);
+    const data = call.next(count);
+    if (data instanceof Int32Array) feeds.tokens = new this.#runtime.Tensor('int32', data, [count]);
+    else feeds.rows = new this.#runtime.Tensor('float32', data, [count, this.#shape.width]);
+    if (this.#shape.hasHead) {
+      const wanted = call.wantedOf(count);
+      feeds.wanted = new this.#runtime.Tensor('int32', wanted, [wanted.length]);
+    }
+    const results = await this.#session.run(feeds, this.#outputs);
+    if (this.#isDisposed()) for (const tensor of Object.values(results)) tensor.dispose();
+    if (!this.takeIn(call, results, count)) await this.repeatRowByRow(call, count);
+  }
+
+  /** What a run of the next `count` rows needs to know of this session: its cache, and where in it the rows belong. */
+  slotFeeds(count: number): Record<string, Tensor> {
+    const { Tensor } = this.#runtime;
+    this.#cache.reserve(this.length + count);
+    const { length: past, capacity } = this.#cache;
+    const windowStart = past - (past % WINDOW_POSITIONS);
+    const mask = attentionMask(past, count, capacity);
+    // The window's start, the first new position, the end of the new ones, the window's end.
+    const bounds = [windowStart, past, past + count, windowStart + WINDOW_POSITIONS];
+    return {
+      ...this.#cache.feeds(),
+      mask: new Tensor('float32', mask, [count, 1, capacity + WINDOW_POSITIONS]),
+      bounds: new Tensor('int64', BigInt64Array.from(bounds, BigInt), [4]),
+    };
+  }
+
+  /**
+   * Takes in what a run gave for `count` rows of the call, which lie in `results` behind those of others. Returns false
+   * where they have to be run once more, row by row.
+   */
+  takeIn(call: StageCall, results: InferenceSession.ReturnType, count: number, before = NOBODY): boolean {
+    if (this.#isDisposed()) throw new TandemError('DISPOSED', 'the stage was disposed while it ran');
+    const hasNumbers = this.#cache.append(results, count, before.rows);
+    if (!hasNumbers && count > 1) {
+      this.#cache.truncate(this.length - count);
+      return false;
+    }
+    const { width, vocabularySize, hasHead } = this.#shape;
+    const part = (data: unknown, first: number, lines: number, size: number) =>
+      (data as Float32Array).subarray(first * size, (first + lines) * size);
+    const rows = part(results.output_rows!.data, before.rows, count, width);
+    const logits = hasHead
+      ? part(results.logits!.data, before.wanted, call.wantedOf(count).length, vocabularySize)
+      : NO_LOGITS;
+    call.take({ rows, logits }, count);
+    return true;
+  }
+
+  async repeatRowByRow(call: StageCall, count: number): Promise<void> {
+    for (let i = 0; i < count; i++) await this.runPiece(call, 1);
+  }
+
   #checkCall(input: StageInput, wanted: Int32Array): StageCall {
     const { width, vocabularySize } = this.#shape;
     assert(input.kind === this.#shape.input, `this stage reads ${this.#shape.input}, not ${input.kind}`);
@@ -140,89 +222,8 @@ export class OnnxStage implements Stage {
       const message = `${this.length} positions and ${count} more, capacity ${this.capacity}; shorten the prompt or the output`;
       throw new TandemError('CONTEXT_TOO_LONG', message);
     }
-    return { data, stride, count, wanted };
+    return new StageCall({ data, stride, count, wanted, start: this.length });
   }
-
-  /** Splits the call where windows end, and joins the outputs. */
-  async #runCall(call: StageCall): Promise<StageOutput> {
-    if (call.count === 0) return { rows: new Float32Array(0), logits: new Float32Array(0) };
-    const parts: StageOutput[] = [];
-    for (let begin = 0; begin < call.count; ) {
-      const room = WINDOW_POSITIONS - (this.length % WINDOW_POSITIONS);
-      const end = Math.min(call.count, begin + Math.min(room, this.#rowsPerRun));
-      parts.push(...(await this.#runRows(call, begin, end)));
-      begin = end;
-    }
-    if (parts.length === 1) return parts[0]!;
-    return { rows: join(parts.map((part) => part.rows)), logits: join(parts.map((part) => part.logits)) };
-  }
-
-  /**
-   * Runs the offsets `[begin, end)` of a call, all in one window.
-   *
-   * A row that turns into NaN or infinity would reach rows before it in the same run, because zero probability times
-   * NaN is NaN. Such a run is repeated row by row: then each row is what it would have been alone.
-   */
-  async #runRows(call: StageCall, begin: number, end: number): Promise<StageOutput[]> {
-    const start = this.length;
-    const { output, finite } = await this.#run(call, begin, end);
-    if (finite || end - begin === 1) return [output];
-    this.#cache.truncate(start);
-    const outputs: StageOutput[] = [];
-    for (let i = begin; i < end; i++) outputs.push((await this.#run(call, i, i + 1)).output);
-    return outputs;
-  }
-
-  /** One run of the session, and its keys and values into the cache. */
-  async #run(call: StageCall, begin: number, end: number): Promise<{ output: StageOutput; finite: boolean }> {
-    const count = end - begin;
-    this.#cache.reserve(this.length + count);
-    const results = await this.#session.run(this.#feeds(call, begin, end), this.#outputs);
-    if (this.#isDisposed()) {
-      for (const tensor of Object.values(results)) tensor.dispose();
-      throw new TandemError('DISPOSED', 'the stage was disposed while it ran');
-    }
-    const finite = this.#cache.append(results, count);
-    const logits = this.#shape.hasHead ? (results.logits!.data as Float32Array) : new Float32Array(0);
-    return { output: { rows: results.output_rows!.data as Float32Array, logits }, finite };
-  }
-
-  #feeds(call: StageCall, begin: number, end: number): Record<string, Tensor> {
-    const { Tensor } = this.#runtime;
-    const count = end - begin;
-    const data = call.data.subarray(begin * call.stride, end * call.stride);
-    const past = this.length;
-    const windowStart = past - (past % WINDOW_POSITIONS);
-    const feeds: Record<string, Tensor> = {
-      ...this.#cache.feeds(),
-      mask: new Tensor('float32', attentionMask(past, count, this.#cache.capacity), [
-        count,
-        1,
-        this.#cache.capacity + WINDOW_POSITIONS,
-      ]),
-      // The window's start, the first new position, the end of the new ones, the window's end.
-      bounds: new Tensor(
-        'int64',
-        BigInt64Array.from([windowStart, past, past + count, windowStart + WINDOW_POSITIONS], BigInt),
-        [4],
-      ),
-    };
-    if (data instanceof Int32Array) feeds.tokens = new Tensor('int32', data, [count]);
-    else feeds.rows = new Tensor('float32', data, [count, this.#shape.width]);
-    if (this.#shape.hasHead) {
-      const wanted = call.wanted.filter((offset) => offset >= begin && offset < end).map((offset) => offset - begin);
-      feeds.wanted = new Tensor('int32', wanted, [wanted.length]);
-    }
-    return feeds;
-  }
-}
-
-/** A checked forward: `data (count, stride)`, with a stride of 1 for token ids. */
-interface StageCall {
-  data: Int32Array | Float32Array;
-  stride: number;
-  count: number;
-  wanted: Int32Array;
 }
 
 /**
@@ -241,12 +242,7 @@ function attentionMask(past: number, count: number, capacity: number): Float32Ar
   return mask;
 }
 
-function join(parts: Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
-  }
-  return joined;
-}
+/** Rows and wanted rows that a run has before a session's own. */
+const NOBODY = { rows: 0, wanted: 0 };
+
+const NO_LOGITS = new Float32Array(0);

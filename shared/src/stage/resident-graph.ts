@@ -12,25 +12,29 @@
  * bundle needs no second set of files. protobuf merges repeated occurrences of a message, so that what is added simply
  * follows.
  */
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { assert } from '../errors.js';
 import { WINDOW_POSITIONS } from './kv-cache.js';
 import type { OnnxStageShape } from './onnx-stage-shape.js';
+import {
+  type Attributes,
+  contentsOf,
+  encodeIntegers,
+  encodeNode,
+  encodeValue,
+  GRAPH,
+  joinBytes,
+  MODEL_GRAPH,
+  message,
+  NODE,
+  TYPE,
+  textsOf,
+  VALUE,
+} from './onnx-wire.js';
 import { layerNames } from './stage-memory.js';
 
 /** Of a layer: names of its cache as it goes in and as it comes out, before the layer's number. */
 export const RESIDENT_INPUTS = ['prev_keys', 'prev_values'] as const;
 export const RESIDENT_OUTPUTS = ['past_keys', 'past_values'] as const;
-
-/** Field numbers of the ONNX standard. */
-const MODEL_GRAPH = 7;
-const GRAPH = { node: 1, initializer: 5, input: 11, output: 12 } as const;
-const NODE = { input: 1, output: 2, name: 3, operator: 4, attribute: 5 } as const;
-const ATTRIBUTE = { name: 1, integer: 3, integers: 8, type: 20 } as const;
-const TENSOR = { dims: 1, type: 2, integers: 7, name: 8 } as const;
-const VALUE = { name: 1, type: 2 } as const;
-const FLOAT = 1;
-const INT64 = 7;
 
 /** A stage for a session on a GPU. */
 export interface ResidentGraph {
@@ -66,50 +70,34 @@ export function residentGraph(
 /** Look-ups, but not that of the wanted rows, and casts; those of whole matrices are constants and gone by then. */
 function lookUps(model: Uint8Array): string[] {
   const names: string[] = [];
-  const decoder = new TextDecoder();
-  eachField(model, MODEL_GRAPH, (graph) =>
-    eachField(graph, GRAPH.node, (node) => {
-      const texts = (field: number) => {
-        const found: string[] = [];
-        eachField(node, field, (content) => found.push(decoder.decode(content)));
-        return found;
-      };
-      const [operator] = texts(NODE.operator);
-      if (operator !== 'Gather' && operator !== 'Cast') return;
-      if (!texts(NODE.input).includes('wanted')) names.push(...texts(NODE.name));
-    }),
-  );
+  for (const graph of contentsOf(model, MODEL_GRAPH)) {
+    for (const node of contentsOf(graph, GRAPH.node)) {
+      const [operator] = textsOf(node, NODE.operator);
+      if (operator !== 'Gather' && operator !== 'Cast') continue;
+      if (!textsOf(node, NODE.input).includes('wanted')) names.push(...textsOf(node, NODE.name));
+    }
+  }
   return names;
 }
 
 /** `past_…` to `prev_…`, of the same length: in place, in the declarations of the graph's inputs alone. */
 function renameInputs(model: Uint8Array, expected: number): void {
   let renamed = 0;
-  eachField(model, MODEL_GRAPH, (graph) =>
-    eachField(graph, GRAPH.input, (input) =>
-      eachField(input, VALUE.name, (name) => {
-        if (!/^past_(keys|values)\.\d+$/.test(new TextDecoder().decode(name))) return;
+  for (const graph of contentsOf(model, MODEL_GRAPH)) {
+    for (const input of contentsOf(graph, GRAPH.input)) {
+      for (const name of contentsOf(input, VALUE.name)) {
+        if (!/^past_(keys|values)\.\d+$/.test(new TextDecoder().decode(name))) continue;
         name.set(new TextEncoder().encode('prev'));
         renamed++;
-      }),
-    ),
-  );
-  assert(renamed === expected, `${renamed} cache inputs in the stage's graph, ${expected} expected`);
-}
-
-/** Calls `visit` with every occurrence of a length-delimited field; they share the message's memory. */
-function eachField(message: Uint8Array, field: number, visit: (content: Uint8Array) => void): void {
-  const reader = new BinaryReader(message);
-  while (reader.pos < message.length) {
-    const [number, wireType] = reader.tag();
-    if (number === field && wireType === WireType.LengthDelimited) visit(reader.bytes());
-    else reader.skip(wireType, number);
+      }
+    }
   }
+  assert(renamed === expected, `${renamed} cache inputs in the stage's graph, ${expected} expected`);
 }
 
 /** Nodes, constants and outputs that follow the graph. */
 class Addition {
-  readonly #graph = new BinaryWriter();
+  readonly #fields: Uint8Array[] = [];
   readonly #constants = new Set<string>();
 
   /** `kept.past`, `kept.end`, and for keys and values how much is padded: int64 (1) and (10). */
@@ -138,24 +126,11 @@ class Addition {
   }
 
   finish(): Uint8Array {
-    return new BinaryWriter().tag(MODEL_GRAPH, WireType.LengthDelimited).bytes(this.#graph.finish()).finish();
+    return message(MODEL_GRAPH, joinBytes(this.#fields));
   }
 
-  #node(operator: string, inputs: string[], output: string, attributes: Record<string, number | number[]> = {}): void {
-    const node = new BinaryWriter();
-    for (const input of inputs) text(node, NODE.input, input);
-    text(node, NODE.output, output);
-    text(node, NODE.name, output);
-    text(node, NODE.operator, operator);
-    for (const [name, value] of Object.entries(attributes)) {
-      const attribute = text(new BinaryWriter(), ATTRIBUTE.name, name);
-      if (typeof value === 'number') attribute.tag(ATTRIBUTE.integer, WireType.Varint).int64(value);
-      else for (const each of value) attribute.tag(ATTRIBUTE.integers, WireType.Varint).int64(each);
-      // AttributeProto.AttributeType: INT is 2, INTS is 7.
-      attribute.tag(ATTRIBUTE.type, WireType.Varint).int32(typeof value === 'number' ? 2 : 7);
-      node.tag(NODE.attribute, WireType.LengthDelimited).bytes(attribute.finish());
-    }
-    this.#graph.tag(GRAPH.node, WireType.LengthDelimited).bytes(node.finish());
+  #node(operator: string, inputs: string[], output: string, attributes: Attributes = {}): void {
+    this.#fields.push(encodeNode(operator, inputs, [output], attributes));
   }
 
   /** A constant int64 list. */
@@ -163,23 +138,12 @@ class Addition {
     const name = `kept.ints_${values.join('_')}`;
     if (this.#constants.has(name)) return name;
     this.#constants.add(name);
-    const tensor = new BinaryWriter().tag(TENSOR.dims, WireType.Varint).int64(values.length);
-    tensor.tag(TENSOR.type, WireType.Varint).int32(INT64);
-    for (const value of values) tensor.tag(TENSOR.integers, WireType.Varint).int64(value);
-    text(tensor, TENSOR.name, name);
-    this.#graph.tag(GRAPH.initializer, WireType.LengthDelimited).bytes(tensor.finish());
+    this.#fields.push(encodeIntegers(name, values));
     return name;
   }
 
   /** A float tensor; its shape is left to the runtime to infer. */
   #output(name: string): void {
-    const tensorType = new BinaryWriter().tag(1, WireType.Varint).int32(FLOAT).finish();
-    const type = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(tensorType).finish();
-    const value = text(new BinaryWriter(), VALUE.name, name).tag(VALUE.type, WireType.LengthDelimited).bytes(type);
-    this.#graph.tag(GRAPH.output, WireType.LengthDelimited).bytes(value.finish());
+    this.#fields.push(message(GRAPH.output, encodeValue(name, TYPE.FLOAT)));
   }
-}
-
-function text(writer: BinaryWriter, field: number, value: string): BinaryWriter {
-  return writer.tag(field, WireType.LengthDelimited).string(value);
 }

@@ -1,7 +1,7 @@
 import { throughCodec } from '../codec/registry.js';
 import type { RowCodec } from '../codec/row-codec.js';
 import { assert } from '../errors.js';
-import type { Stage, StageInput, StageTail } from './stage.js';
+import type { Stage, StageForward, StageInput, StageOutput, StageTail } from './stage.js';
 
 /**
  * Consecutive stages of one session, in one process: all of a model's (the unsplit run, cloud-only), those before
@@ -53,23 +53,37 @@ export class StageChain {
    * `want`: ascending positions, not yet run by stage `depth - 1`, whose logits at its head are returned.
    */
   async run(depth: number, want: readonly number[]): Promise<ChainOutput> {
-    let output: ChainOutput = NOTHING;
+    const run = this.begin(depth, want);
     for (let index = 0; index < depth; index++) {
-      const input = this.#pending[index];
-      const stage = this.#stages[index]!;
-      const isDeepest = index === depth - 1;
-      if (!input) {
-        assert(!isDeepest || want.length === 0, 'logits are wanted of positions that ran before');
-        continue;
-      }
-      const first = stage.length;
-      const wanted = isDeepest ? Int32Array.from(want, (position) => position - first) : NONE;
-      const { rows, logits } = await stage.forward(input, wanted);
-      output = { rows, logits, inputRows: input.kind === 'rows' ? input.rows : NO_ROWS, first };
-      this.#pending[index] = undefined;
-      if (index + 1 < this.#stages.length) this.#handOver(index, rows);
+      const next = run.next(index);
+      if (next) run.take(index, await next.stage.forward(next.input, next.wanted));
     }
-    return output;
+    return run.output;
+  }
+
+  /** The same, one stage after the other, by whoever calls: so that several chains' stages can run together. */
+  begin(depth: number, want: readonly number[]): ChainRun {
+    let output: ChainOutput = NOTHING;
+    return {
+      next: (index) => this.#next(index, index === depth - 1 ? want : []),
+      take: (index, { rows, logits }) => {
+        const input = this.#pending[index]!;
+        const first = this.#stages[index]!.length - this.#count(input);
+        output = { rows, logits, inputRows: input.kind === 'rows' ? input.rows : NO_ROWS, first };
+        this.#pending[index] = undefined;
+        if (index + 1 < this.#stages.length) this.#handOver(index, rows);
+      },
+      get output() {
+        return output;
+      },
+    };
+  }
+
+  #next(index: number, want: readonly number[]): StageForward | undefined {
+    const input = this.#pending[index];
+    const stage = this.#stages[index]!;
+    assert(input || want.length === 0, 'logits are wanted of positions that ran before');
+    return input && { stage, input, wanted: Int32Array.from(want, (position) => position - stage.length) };
   }
 
   /**
@@ -157,6 +171,16 @@ interface AsideStage {
   pending: StageInput | undefined;
 }
 
+/** A run of a chain on its way. Stages are asked for in their order. */
+export interface ChainRun {
+  /** What stage `index` of the chain has to run, if anything. */
+  next(index: number): StageForward | undefined;
+  /** What that gave. */
+  take(index: number, output: StageOutput): void;
+  /** What the deepest stage gave that had anything to run. */
+  readonly output: ChainOutput;
+}
+
 export interface ChainOutput {
   /** Rows that the deepest stage gave in this run, `(n, width)`. */
   rows: Float32Array;
@@ -170,8 +194,6 @@ export interface ChainOutput {
 
 const NO_ROWS = new Float32Array(0);
 const NOTHING: ChainOutput = { rows: NO_ROWS, logits: NO_ROWS, inputRows: NO_ROWS, first: 0 };
-
-const NONE = new Int32Array(0);
 
 function join(first: StageInput | undefined, second: StageInput): StageInput {
   if (!first) return second;

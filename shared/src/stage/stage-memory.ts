@@ -16,8 +16,8 @@ export interface StageMemory {
   reserve(length: number): void;
   /** The cache's tensors, by the names of the graph's inputs. */
   feeds(): Record<string, Tensor>;
-  /** Takes in `count` positions of a run. Returns false where a number of theirs is not finite. */
-  append(results: InferenceSession.ReturnType, count: number): boolean;
+  /** Takes in `count` positions of a run, from its row `first` on. Returns false where a number of theirs is not finite. */
+  append(results: InferenceSession.ReturnType, count: number, first: number): boolean;
   /** Forgets all positions from `length` on, and `unsettled` behind them of a run that failed. */
   truncate(length: number, unsettled?: number): void;
   copyTail(from: number): StageTail;
@@ -57,12 +57,13 @@ export class OwnedMemory implements StageMemory {
     return this.#feeds;
   }
 
-  append(results: InferenceSession.ReturnType, count: number): boolean {
+  append(results: InferenceSession.ReturnType, count: number, first: number): boolean {
+    const begin = first * this.#shape.kvHeads * this.#shape.headDim;
     let finite = true;
     for (let layer = 0; layer < this.#shape.layers; layer++) {
       const keys = results[`new_keys.${layer}`]!.data as Float32Array;
       const values = results[`new_values.${layer}`]!.data as Float32Array;
-      finite = this.#cache.write(layer, keys, values, count) && finite;
+      finite = this.#cache.write(layer, keys.subarray(begin), values.subarray(begin), count) && finite;
     }
     this.#cache.advance(count);
     return finite;

@@ -69,3 +69,19 @@ export interface StageModel {
   open(capacity: number): Stage;
   dispose(): Promise<void>;
 }
+
+/** A call of `Stage.forward`, to be run together with others. */
+export interface StageForward {
+  stage: Stage;
+  input: StageInput;
+  wanted: Int32Array;
+}
+
+/** The weights of a stage once more, in a form that takes the rows of several sessions at once. */
+export interface StageBatch {
+  /** Sessions at once. */
+  readonly slots: number;
+  /** The outcome of every call, in their order, bit for bit as alone. All stages come from this stage's model, no two are the same. */
+  forward(calls: readonly StageForward[]): Promise<(StageOutput | Error)[]>;
+  dispose(): Promise<void>;
+}

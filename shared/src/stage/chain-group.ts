@@ -1,0 +1,44 @@
+import type { StageBatch, StageForward, StageOutput } from './stage.js';
+import type { ChainRun } from './stage-chain.js';
+
+/** A chain's run among others. */
+export interface GroupMember {
+  run: ChainRun;
+  /** Index in the model of the chain's first stage, and how many of its stages are to run. */
+  firstStage: number;
+  depth: number;
+}
+
+/**
+ * Runs chains of one model together, stage by stage of the model: who has rows for a stage goes through its batch with
+ * the others, wherever its chain begins; one alone runs as ever. Returns those that failed; the others have run.
+ */
+export async function runTogether<Member extends GroupMember>(
+  members: readonly Member[],
+  batchOf: (stage: number) => Promise<StageBatch>,
+): Promise<Map<Member, Error>> {
+  const failed = new Map<Member, Error>();
+  const begin = Math.min(...members.map(({ firstStage }) => firstStage));
+  const end = Math.max(...members.map(({ firstStage, depth }) => firstStage + depth));
+  for (let stage = begin; stage < end; stage++) {
+    const turns: { member: Member; forward: StageForward }[] = [];
+    for (const member of members) {
+      const index = stage - member.firstStage;
+      if (failed.has(member) || index < 0 || index >= member.depth) continue;
+      const forward = member.run.next(index);
+      if (forward) turns.push({ member, forward });
+    }
+    const forwards = turns.map(({ forward }) => forward);
+    const outcomes = forwards.length > 1 ? await (await batchOf(stage)).forward(forwards) : await alone(forwards);
+    for (const [i, { member }] of turns.entries()) {
+      const outcome = outcomes[i]!;
+      if (outcome instanceof Error) failed.set(member, outcome);
+      else member.run.take(stage - member.firstStage, outcome);
+    }
+  }
+  return failed;
+}
+
+async function alone([only]: readonly StageForward[]): Promise<(StageOutput | Error)[]> {
+  return only ? [await only.stage.forward(only.input, only.wanted).catch((error: Error) => error)] : [];
+}
