@@ -20,6 +20,7 @@ import { createLog, type Log } from './log.js';
 import type { GaugeReadings } from './metrics/metrics.js';
 import { createServerMetrics, type ServerMetrics } from './metrics/server-metrics.js';
 import { hasCredentials, type ParsedServerOptions, parseServerOptions, type ServerOptions } from './options.js';
+import { longestContext } from './scheduler/memory-probe.js';
 import { describeServer } from './server-info.js';
 import { createSessionHost, type SessionHost } from './sessions/session-host.js';
 import { TenantQuotas } from './sessions/tenant-quotas.js';
@@ -114,6 +115,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts = {
     drawResumeToken: () => randomBytes(16).toString('base64url'),
     quotas: quotasOf(parsed, clock),
     kvBytesPerPosition: kvBytesPerPosition(manifest),
+    positionsMax: longestContext(progress.deviceMemory),
     eosTokenIds: manifest.eosTokenIds,
     sessionsMax: parsed.sessionsMax,
     resumeWindowMs: parsed.resumeWindowMs,

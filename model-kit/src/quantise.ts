@@ -37,17 +37,21 @@ export function createQuantised(outputs: number, inputs: number, bits: 4 | 8): Q
   return { bits, blockSize, data, scales: new Float32Array(outputs * blocks), blocks };
 }
 
-/** Writes some rows of a matrix, whole and in order, into `target` from its row `first` on. */
+/**
+ * Writes some rows of a matrix, whole and in order, into `target` from its row `first` on. At 8 bits the scale of a block with a
+ * number that is not finite is not finite either.
+ */
 export function quantiseLines(rows: Float32Array, inputs: number, target: QuantisedMatrix, first: number): void {
   const { bits, blockSize, blocks, data, scales } = target;
   const pack = bits === 4 ? packBlock4 : packBlock8;
   const count = rows.length / inputs;
+  const rowBits = new Uint32Array(rows.buffer, rows.byteOffset, rows.length);
   for (let row = 0; row < count; row++) {
     for (let block = 0; block < blocks; block++) {
       const begin = row * inputs + block * blockSize;
       const end = Math.min(begin + blockSize, (row + 1) * inputs);
       const index = (first + row) * blocks + block;
-      scales[index] = pack(rows, begin, end, data, (index * blockSize * bits) / 8, blockSize);
+      scales[index] = pack(rows, rowBits, begin, end, data, (index * blockSize * bits) / 8, blockSize);
     }
   }
 }
@@ -79,20 +83,37 @@ function extreme(matrix: Float32Array, begin: number, end: number): number {
   return -lowest > highest ? lowest : highest;
 }
 
-/** Writes one block of bytes from `at` on and returns its scale. */
+/** The largest magnitude of the floats with the bits `[begin, end)`: infinite or NaN where one of them is. */
+function magnitude(bits: Uint32Array, begin: number, end: number): number {
+  // Without their sign floats have the order of their bits, and integers are compared in half the time.
+  let largest = 0;
+  for (let i = begin; i < end; i++) {
+    const each = bits[i]! & 0x7fffffff;
+    if (each > largest) largest = each;
+  }
+  scratchBits[0] = largest;
+  return scratchFloat[0]!;
+}
+
+const scratchFloat = new Float32Array(1);
+const scratchBits = new Uint32Array(scratchFloat.buffer);
+
+/** Writes one block of bytes from `at` on and returns its scale. `bits` are those of the matrix. */
 function packBlock8(
   matrix: Float32Array,
+  bits: Uint32Array,
   begin: number,
   end: number,
   data: Uint8Array,
   at: number,
   size: number,
 ): number {
-  const scale = Math.fround(Math.abs(extreme(matrix, begin, end)) / 127);
+  const scale = Math.fround(magnitude(bits, begin, end) / 127);
   // An all-zero block has scale 0: it stores zeros, not 0/0.
   const inverse = scale === 0 ? 0 : 1 / scale;
   if (end - begin < size) data.fill(128, at, at + size);
-  for (let i = begin; i < end; i++) data[at + i - begin] = round(matrix[i]! * inverse) + 128;
+  // The store cuts off what is behind the point, so the half rounds, and ties go up.
+  for (let i = begin; i < end; i++) data[at + i - begin] = matrix[i]! * inverse + 128.5;
   return scale;
 }
 
@@ -102,6 +123,7 @@ function packBlock8(
  */
 function packBlock4(
   matrix: Float32Array,
+  _bits: Uint32Array,
   begin: number,
   end: number,
   data: Uint8Array,
@@ -124,14 +146,5 @@ function packBlock4(
 
 /** Rounds to 0 … 15, the middle at 8. */
 function store4(value: number, inverse: number): number {
-  const stored = round(value * inverse) + 8;
-  return stored > 15 ? 15 : Math.max(0, stored);
-}
-
-/** The one number whose sum with a half is rounded up to one. Exact ties are common in weights published in f16. */
-const JUST_BELOW_HALF = 0.49999999999999994;
-
-/** `Math.round` to the bit, in half its time. */
-function round(value: number): number {
-  return value === JUST_BELOW_HALF ? 0 : Math.floor(value + 0.5);
+  return Math.min(15, (value * inverse + 8.5) | 0);
 }

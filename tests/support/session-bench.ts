@@ -70,6 +70,7 @@ export class SessionBench {
       eosTokenIds?: number[];
       contextBudgetBytes?: number;
       kvBytesPerPosition?: number;
+      positionsMax?: number;
       tenantLimits?: TenantLimits;
       drawResumeToken?: () => string;
       largerModel?: SessionTableOptions['largerModel'];
@@ -92,6 +93,7 @@ export class SessionBench {
       quotas: new TenantQuotas(options.tenantLimits ?? {}, this.clock),
       ...(options.drawResumeToken ? { drawResumeToken: options.drawResumeToken } : {}),
       kvBytesPerPosition: () => options.kvBytesPerPosition ?? 0,
+      positionsMax: options.positionsMax,
       metrics,
       eosTokenIds: options.eosTokenIds ?? [],
       sessionsMax: options.sessionsMax ?? 10,

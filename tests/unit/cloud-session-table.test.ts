@@ -18,6 +18,15 @@ describe('session table', () => {
     expect(client.closed?.code).toBe(closeCode);
   });
 
+  it('refuses more than the GPU has room for, and takes what it has', async () => {
+    const bench = new SessionBench({ positionsMax: 60 });
+    const { client } = await bench.open({ capacity: 61 });
+    const message = expect.stringMatching(/61.*GPU.*60/);
+    expect(client.last('error')).toMatchObject({ code: 'CONTEXT_TOO_LONG', message });
+    const { client: other } = await bench.open({ capacity: 60 }, 'another-session-1');
+    expect(other.last('session-opened')).toBeDefined();
+  });
+
   it('gives a session back with its rows to a new connection of the same owner', async () => {
     const bench = new SessionBench();
     const first = await bench.open();

@@ -67,6 +67,11 @@ export function contextBudget(askedBytes: number, memory: DeviceMemory, device: 
   return Math.min(askedBytes, Math.floor((memory.heldBytes * limits.DEVICE_MEMORY_PERCENT) / 100));
 }
 
+/** Positions that one session may ask for, where the device said where its end is. */
+export function longestContext(memory: DeviceMemory | undefined): number | undefined {
+  return memory?.end === 'device' ? memory.positionsMax : undefined;
+}
+
 interface OpenSession {
   session: string;
   opened: Opened;

@@ -20,6 +20,8 @@ export interface SessionTableOptions {
   overcommit?: number;
   /** KV of one position in all stages that such a session runs. Default: nothing is counted. */
   kvBytesPerPosition?: (context: ContextKind) => number;
+  /** The longest context that the engines' device has room for. Default: the model's. */
+  positionsMax?: number | undefined;
   /** Goes into the keys of shared prefixes; a server that several tenants use needs one that nobody knows. */
   prefixSecret?: Uint8Array;
   /** Draws a token that a session's next connection has to bring along. Default: the credential is enough. */
@@ -170,9 +172,10 @@ export class SessionTable {
       const message = `the device has ${device}, the server ${info.model} in ${info.format}; give both the same bundle and format`;
       throw new TandemError('MODEL_MISMATCH', message);
     }
-    if (control.capacity < 1 || control.capacity > info.contextLength) {
-      const message = `capacity ${control.capacity}, the model's context is ${info.contextLength}`;
-      throw new TandemError('CONTEXT_TOO_LONG', message);
+    const { positionsMax = info.contextLength } = this.#options;
+    if (control.capacity < 1 || control.capacity > positionsMax) {
+      const bound = positionsMax < info.contextLength ? "the server's GPU has room for" : "the model's context is";
+      throw new TandemError('CONTEXT_TOO_LONG', `capacity ${control.capacity}, ${bound} ${positionsMax}`);
     }
     if (!isAvailable) throw new TandemError('ENGINE_FAILED', 'the engine does not start; try again later');
     const largerModel = control.largerModel === 'allow' && this.#options.largerModel !== undefined;

@@ -39,16 +39,18 @@ export function convertLines(job: ConversionJob): Converted {
   const runLines = Math.max(1, Math.floor(RUN_NUMBERS / inputs));
   if (scratch.length < runLines * inputs) scratch = new Float32Array(runLines * inputs);
   const target = createTarget(job.target, lines, inputs);
+  // At 8 bits the scales tell it, and save a pass.
+  const isChecked = job.target !== 'q8';
   let finite = true;
   for (let line = 0; line < lines; line += runLines) {
     const end = Math.min(lines, line + runLines);
     const floats = scratch.subarray(0, (end - line) * inputs);
     readFloats(numbers.subarray(line * inputs, end * inputs), type, floats);
     if (offset !== 0) for (let i = 0; i < floats.length; i++) floats[i] = floats[i]! + offset;
-    finite &&= areFinite(floats);
+    if (isChecked) finite &&= areFinite(floats);
     target.write(floats, line);
   }
-  return { data: target.data, scales: target.scales, isFinite: finite };
+  return { data: target.data, scales: target.scales, isFinite: finite && target.scales.every(Number.isFinite) };
 }
 
 interface Target extends Pick<Converted, 'data' | 'scales'> {
