@@ -38,6 +38,8 @@ describe('live figures', () => {
     figures.count('tandem_refusals_total', 2, 'UNAUTHORIZED');
     figures.observe('tandem_step_seconds', 0.002, 'interactive');
     figures.observe('tandem_step_seconds', 4, 'prefill');
+    figures.observe('tandem_step_sessions', 3);
+    figures.observe('tandem_step_sessions', 1);
     await clock.advance(1_000);
     await clock.advance(1_000);
     const { first, columns, budgetBytes } = figures.since(0);
@@ -47,6 +49,7 @@ describe('live figures', () => {
     expect(columns.correctedPerS).toEqual([2, 0]);
     expect(columns.refusals).toEqual([3, 3]);
     expect(columns.connected).toEqual([3, 3]);
+    expect(columns.runsPerS).toEqual([2, 0]);
     // Nothing measured is not zero.
     expect(columns.stepP99Ms).toEqual([expect.closeTo(2, 0), null]);
     expect(columns.queueP99Ms).toEqual([null, null]);

@@ -74,11 +74,12 @@ const CHARTS: readonly Chart[] = [
   },
   {
     title: 'Steps',
-    hint: 'a second, by kind; and steps that wait',
+    hint: 'a second, by kind; runs that they shared; steps that wait',
     format: rate,
     lines: [
       { column: 'interactivePerS', label: 'interactive', color: 'teal' },
       { column: 'prefillPerS', label: 'prefill', color: 'blue' },
+      { column: 'runsPerS', label: 'runs', color: 'violet' },
       { column: 'waitingSteps', label: 'waiting', color: 'amber' },
     ],
   },

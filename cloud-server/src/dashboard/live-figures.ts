@@ -21,6 +21,7 @@ export const COLUMNS = [
   'passagePerS',
   'interactivePerS',
   'prefillPerS',
+  'runsPerS',
   'stepP50Ms',
   'stepP99Ms',
   'queueP50Ms',
@@ -61,6 +62,8 @@ export class LiveFigures implements Metrics {
   #before = new Map<string, number>();
   readonly #step = new LogHistogram();
   readonly #queue = new LogHistogram();
+  /** Of the engines, since the last sample. */
+  #runs = 0;
   #sampledAtMs: number;
   #samples = 0;
   #cancelSample = () => {};
@@ -77,8 +80,9 @@ export class LiveFigures implements Metrics {
     this.#totals.set(key, (this.#totals.get(key) ?? 0) + amount);
   }
 
-  /** Prompts take as long as they are long: only what somebody waits for is drawn. */
+  /** Prompts take as long as they are long: of times only what somebody waits for is drawn. */
   observe(name: HistogramName, value: number, label?: string): void {
+    if (name === 'tandem_step_sessions') this.#runs++;
     if (label !== 'interactive') return;
     if (name === 'tandem_step_seconds') this.#step.add(value);
     if (name === 'tandem_queue_wait_seconds') this.#queue.add(value);
@@ -123,6 +127,7 @@ export class LiveFigures implements Metrics {
     this.#before = new Map(this.#totals);
     this.#step.clear();
     this.#queue.clear();
+    this.#runs = 0;
     for (const name of COLUMNS) {
       const column = this.#columns[name];
       column.push(sample[name]);
@@ -156,6 +161,7 @@ export class LiveFigures implements Metrics {
       passagePerS: rate('tandem_tokens_total passage'),
       interactivePerS: rate('tandem_steps_total interactive'),
       prefillPerS: rate('tandem_steps_total prefill'),
+      runsPerS: round(this.#runs / seconds),
       stepP50Ms: ms(this.#step.quantile(0.5)),
       stepP99Ms: ms(this.#step.quantile(0.99)),
       queueP50Ms: ms(this.#queue.quantile(0.5)),
