@@ -58,17 +58,17 @@ export class OnnxBatch implements StageBatch {
     await this.#parts.session.release();
   }
 
-  /** Who has rows left, as far as there are slots, and rows in a window. */
+  /** Who has rows left, as far as there are slots, and rows in a window: those of idle slots count. */
   #nextTurn(entries: readonly Entry[]): Piece[] {
     const turn: Piece[] = [];
-    let room = WINDOW_POSITIONS;
+    let rows = this.slots;
     for (const entry of entries) {
       if (turn.length === this.slots) break;
       if (!('call' in entry) || entry.failed || entry.call.rest === 0) continue;
       const count = entry.stage.pieceOf(entry.call);
-      if (count > room) continue;
+      if (turn.length > 0 && rows + count - 1 > WINDOW_POSITIONS) continue;
       turn.push({ entry, count });
-      room -= count;
+      rows += count - 1;
     }
     return turn;
   }
