@@ -11,7 +11,7 @@ import {
   type StageOutput,
 } from '@tandem/shared';
 import { givesSameBits, loadChainEngine, loadStage, loadStageBatch, openBundle } from '@tandem/shared/node';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ask, askText } from '../support/raw-http.js';
 import { makeSmallBundle, type SmallBundle } from '../support/small-bundle.js';
 
@@ -111,6 +111,16 @@ describe('an engine as it is loaded', () => {
     }
     const engine = await load(3);
     expect(engine.info.batch).toMatchObject({ slots: 3, why: 'asked for' });
+    await engine.dispose();
+  });
+
+  it('keeps to one where memory is short', async () => {
+    const available = vi.spyOn(process, 'availableMemory').mockReturnValue(1_000);
+    const engine = await load(3).finally(() => available.mockRestore());
+    expect(engine.info.batch).toMatchObject({
+      slots: 1,
+      why: expect.stringMatching(/loading takes \d+ MiB, 0 are free/),
+    });
     await engine.dispose();
   });
 

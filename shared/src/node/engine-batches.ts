@@ -29,12 +29,15 @@ export async function openBatches(options: EngineBatchesOptions): Promise<Engine
   const { bundle, format, session, slots } = options;
   if (slots === 1) return {};
   if ((session.device ?? 'cpu') !== 'cpu') return alone('on a GPU sessions run one by one');
+  const deepest = bundle.manifest.stages.length - 1;
+  const neededBytes = LOAD_FACTOR * (bundle.manifest.stages[deepest]!.files[format]?.bytes ?? 0);
+  const freeBytes = process.availableMemory();
+  if (freeBytes < neededBytes) return alone(`loading takes ${mib(neededBytes)} MiB, ${mib(freeBytes)} are free`);
   const loaded: number[] = [];
   const load = onFirstUse((index) => {
     loaded.push(index);
     return loadStageBatch(bundle, index, format, slots, session);
   });
-  const deepest = bundle.manifest.stages.length - 1;
   const batch = await load(deepest);
   if (!batch) return alone('the weights lie in a file of their own');
   const { contextLength, stages } = bundle.manifest;
@@ -54,6 +57,13 @@ export async function openBatches(options: EngineBatchesOptions): Promise<Engine
     },
   };
   return { batch: { slots, from: { singles: 2, verifies: 2 }, why: 'asked for' }, batches };
+}
+
+/** Memory that loading takes for a while, as a multiple of the file: the file, the graph made of it, the runtime's own weights. */
+const LOAD_FACTOR = 4;
+
+function mib(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
 }
 
 /** One session a step, because of something. */
