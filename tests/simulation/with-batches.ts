@@ -3,7 +3,7 @@ import type { ClientPlan, Scenario } from './scenario.js';
 import { Dice } from './sim-random.js';
 
 const STREAM = 0x62617463;
-const CHANCE = 0.25;
+const CHANCE = 0.15;
 /** Steps meet in the queue where many wait for a slow engine. */
 const MORE_CLIENTS_MAX = 4;
 
