@@ -115,8 +115,10 @@ export class PartialBundle {
     let durable = bytes;
     for (const piece of pieces) {
       for await (const part of loadPiece(piece)) {
-        await writeFully(handle, part, bytes);
+        // The one is the disk's work, the other this thread's.
+        const writing = writeFully(handle, part, bytes);
         state.hash.update(part);
+        await writing;
         bytes += part.byteLength;
         state.onBytes(part.byteLength);
       }

@@ -38,7 +38,7 @@ function checked(tensor: TensorName, result: Converted): Converted {
   );
 }
 
-/** Pieces of whole lines. */
+/** Pieces of whole lines; the next is read while one is worked on. */
 async function* publishedLines(
   checkpoint: Checkpoint,
   tensor: TensorName,
@@ -46,17 +46,24 @@ async function* publishedLines(
 ): AsyncGenerator<PublishedLines> {
   const [count, inputs] = dims.length === 1 ? [1, dims[0]!] : (dims as [number, number]);
   const step = Math.max(1, Math.floor(JOB_NUMBERS / inputs));
-  let whole: Float32Array | undefined;
-  for (let begin = 0; begin < count; begin += step) {
+  let whole: Promise<Float32Array> | undefined;
+  const read = async (begin: number): Promise<PublishedLines> => {
     const end = Math.min(count, begin + step);
     const lines = dims.length === 1 ? undefined : await checkpoint.readLines?.(tensor, begin, end);
-    if (lines !== undefined) {
-      yield lines;
-      continue;
-    }
-    whole ??= await checkpoint.read(tensor);
+    if (lines !== undefined) return lines;
+    whole ??= checkpoint.read(tensor);
     // A copy: the converter keeps what it is given, and a checkpoint in memory lives on.
-    const part = whole.slice(begin * inputs, end * inputs);
-    yield { bytes: new Uint8Array(part.buffer), type: 'F32', offset: 0 };
+    const part = (await whole).slice(begin * inputs, end * inputs);
+    return { bytes: new Uint8Array(part.buffer), type: 'F32', offset: 0 };
+  };
+  let next = read(0);
+  for (let begin = 0; begin < count; begin += step) {
+    const lines = await next;
+    if (begin + step < count) {
+      next = read(begin + step);
+      // Told where it is awaited; until then it must not count as unhandled.
+      next.catch(() => {});
+    }
+    yield lines;
   }
 }
