@@ -124,6 +124,33 @@ describe('an engine as it is loaded', () => {
     await engine.dispose();
   });
 
+  it('runs them one by one where a stage has no batch, and tells each what became of it', async () => {
+    const { engine } = bundle;
+    const { stages: endStage } = engine.info;
+    const sampling = { temperature: 0.8, topK: 0, topP: 1, minP: 0, seed: 3 };
+    const step = (session: string, tokens: number[]) => ({
+      session,
+      from: 0,
+      input: { kind: 'tokens' as const, tokens: Int32Array.from(tokens) },
+      depth: endStage,
+      want: [tokens.length - 1],
+      drafts: [],
+      sampling,
+    });
+    const texts = [[3, 14, 15], [9, 2, 6, 5, 3], [5]];
+    for (const index of texts.keys()) {
+      await engine.open({ session: `${index}`, firstStage: 0, endStage, capacity: 8, codec: 'f32' });
+    }
+    const steps = texts.map((tokens, index) => step(`${index}`, tokens));
+    const outcomes = await engine.stepTogether([...steps, step('nobody', [1])]);
+    expect(outcomes.pop()).toMatchObject({ code: 'ENGINE_FAILED' });
+    for (const [index, tokens] of texts.entries()) {
+      const { token } = await bundle.choice(tokens, sampling);
+      expect(outcomes[index]).toMatchObject({ choices: [{ token }] });
+      await engine.close(`${index}`);
+    }
+  });
+
   it('compares every bit first', async () => {
     const opened = await openBundle(bundle.directory);
     const model = await loadStage(opened, 2, 'f32', { threads: 1 });

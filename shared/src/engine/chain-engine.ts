@@ -1,6 +1,6 @@
 import { rowCodec, throughCodec } from '../codec/registry.js';
 import type { RowCodec } from '../codec/row-codec.js';
-import { assert, TandemError } from '../errors.js';
+import { TandemError } from '../errors.js';
 import { ROW_MAGNITUDE_MAX } from '../limits.js';
 import type { Clock } from '../platform/clock.js';
 import { gatherEvidence, NO_EVIDENCE } from '../sampling/evidence.js';
@@ -77,7 +77,7 @@ export class ChainEngine implements Engine {
     const startedMs = this.#clock.now();
     const begun = await Promise.all(requests.map((request) => this.#begin(request).catch((error: Error) => error)));
     const steps = begun.filter((each): each is Step => !(each instanceof Error));
-    const failed = await runTogether(steps, (stage) => this.#batchOf(stage));
+    const failed = await runTogether(steps, async (stage) => this.#batches?.of(stage));
     return begun.map((each) => {
       if (each instanceof Error) return each;
       return failed.get(each) ?? this.#finish(each, startedMs);
@@ -137,12 +137,6 @@ export class ChainEngine implements Engine {
       length: chain.length,
       engineMs: this.#clock.now() - startedMs,
     };
-  }
-
-  async #batchOf(stage: number): Promise<StageBatch> {
-    const batch = await this.#batches?.of(stage);
-    assert(batch, `stage ${stage} takes one session at a time`);
-    return batch;
   }
 
   /** The first choice that differs from its draft is the last: what follows rests on a token that is not there. */
@@ -224,8 +218,8 @@ export type StageModelSource = (index: number) => Promise<StageModel>;
 
 /** The batches of stages. */
 export interface StageBatches {
-  /** Loads the batch of a stage on first use and keeps it. */
-  of(index: number): Promise<StageBatch>;
+  /** Loads the batch of a stage on first use and keeps it; undefined where a stage has none. */
+  of(index: number): Promise<StageBatch | undefined>;
   dispose(): Promise<void>;
 }
 

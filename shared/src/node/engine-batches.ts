@@ -1,10 +1,10 @@
 import type { StageBatches, StageModelSource } from '../engine/chain-engine.js';
 import type { BatchInfo } from '../engine/engine.js';
-import { assert } from '../errors.js';
 import type { Format } from '../model/format.js';
 import { onFirstUse } from '../platform/on-first-use.js';
 import { givesSameBits } from './batch-check.js';
 import { type Bundle, loadStageBatch } from './bundle.js';
+import { firstLine } from './node-device.js';
 import type { SessionOptions } from './onnxruntime.js';
 
 export interface EngineBatchesOptions {
@@ -38,7 +38,8 @@ export async function openBatches(options: EngineBatchesOptions): Promise<Engine
     loaded.push(index);
     return loadStageBatch(bundle, index, format, slots, session);
   });
-  const batch = await load(deepest);
+  const batch = await load(deepest).catch((error: Error) => error);
+  if (batch instanceof Error) return alone(`the graph cannot be changed: ${firstLine(batch)}`);
   if (!batch) return alone('the weights lie in a file of their own');
   const { contextLength, stages } = bundle.manifest;
   const check = { model: await options.stageModel(deepest), input: stages[deepest]!.input, contextLength };
@@ -47,13 +48,9 @@ export async function openBatches(options: EngineBatchesOptions): Promise<Engine
     return alone('rows of several sessions change bits of each other on this processor');
   }
   const batches: StageBatches = {
-    async of(index) {
-      const found = await load(index);
-      assert(found, `stage ${index} has its weights elsewhere than stage ${deepest}`);
-      return found;
-    },
+    of: (index) => load(index).catch(() => undefined),
     async dispose() {
-      for (const index of loaded) await (await load(index))?.dispose();
+      for (const index of loaded) await (await batches.of(index))?.dispose();
     },
   };
   return { batch: { slots, from: { singles: 2, verifies: 2 }, why: 'asked for' }, batches };

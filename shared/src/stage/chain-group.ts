@@ -11,11 +11,11 @@ export interface GroupMember {
 
 /**
  * Runs chains of one model together, stage by stage of the model: who has rows for a stage goes through its batch with
- * the others, wherever its chain begins; one alone runs as ever. Returns those that failed; the others have run.
+ * the others, wherever its chain begins; one alone, or where there is no batch, runs as ever. Returns those that failed.
  */
 export async function runTogether<Member extends GroupMember>(
   members: readonly Member[],
-  batchOf: (stage: number) => Promise<StageBatch>,
+  batchOf: (stage: number) => Promise<StageBatch | undefined>,
 ): Promise<Map<Member, Error>> {
   const failed = new Map<Member, Error>();
   const begin = Math.min(...members.map(({ firstStage }) => firstStage));
@@ -29,7 +29,8 @@ export async function runTogether<Member extends GroupMember>(
       if (forward) turns.push({ member, forward });
     }
     const forwards = turns.map(({ forward }) => forward);
-    const outcomes = forwards.length > 1 ? await (await batchOf(stage)).forward(forwards) : await alone(forwards);
+    const batch = forwards.length > 1 ? await batchOf(stage) : undefined;
+    const outcomes = batch ? await batch.forward(forwards) : await oneByOne(forwards);
     for (const [i, { member }] of turns.entries()) {
       const outcome = outcomes[i]!;
       if (outcome instanceof Error) failed.set(member, outcome);
@@ -39,6 +40,10 @@ export async function runTogether<Member extends GroupMember>(
   return failed;
 }
 
-async function alone([only]: readonly StageForward[]): Promise<(StageOutput | Error)[]> {
-  return only ? [await only.stage.forward(only.input, only.wanted).catch((error: Error) => error)] : [];
+async function oneByOne(forwards: readonly StageForward[]): Promise<(StageOutput | Error)[]> {
+  const outcomes: (StageOutput | Error)[] = [];
+  for (const { stage, input, wanted } of forwards) {
+    outcomes.push(await stage.forward(input, wanted).catch((error: Error) => error));
+  }
+  return outcomes;
 }
