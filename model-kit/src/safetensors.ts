@@ -94,7 +94,8 @@ export class SafetensorsFile {
     }
     const lineBytes = (entry.end - entry.begin) / (shape[0] ?? 1);
     const begin = (lines?.begin ?? 0) * lineBytes;
-    const bytes = new Uint8Array(lines ? (lines.end - lines.begin) * lineBytes : entry.end - entry.begin);
+    // Of its own, so that it can be handed to another thread; not zeroed, since it is read whole or not at all.
+    const bytes = Buffer.allocUnsafeSlow(lines ? (lines.end - lines.begin) * lineBytes : entry.end - entry.begin);
     await readFully(this.#path, this.#handle, bytes, entry.begin + begin);
     return { bytes, type: entry.dtype as ElementType };
   }
