@@ -77,9 +77,10 @@ const CHARTS: readonly Chart[] = [
     hint: 'a second, by kind; runs that they shared; steps that wait',
     format: rate,
     lines: [
+      // Below the others: where nobody shares a run it is the line of the steps.
+      { column: 'runsPerS', label: 'runs', color: 'violet' },
       { column: 'interactivePerS', label: 'interactive', color: 'teal' },
       { column: 'prefillPerS', label: 'prefill', color: 'blue' },
-      { column: 'runsPerS', label: 'runs', color: 'violet' },
       { column: 'waitingSteps', label: 'waiting', color: 'amber' },
     ],
   },
