@@ -32,7 +32,7 @@ export { Passage, wholeWordsLength } from './larger-model/passage.js';
 export { createPrometheusMetrics } from './metrics/prometheus.js';
 export { environmentOf, flagOf, OPTION_NAMES, parseServerOptions } from './options.js';
 export { FairQueue, INTERACTIVE_RUN_MAX } from './scheduler/fair-queue.js';
-export { contextBudget, type DeviceMemory, measureDeviceMemory } from './scheduler/memory-probe.js';
+export { contextBudget, type DeviceMemory, longestContext, measureDeviceMemory } from './scheduler/memory-probe.js';
 export { type Declaration, readForward } from './sessions/forward.js';
 export { HandOff } from './sessions/hand-off.js';
 export { NO_TRACING, openTelemetry } from './tracing.js';

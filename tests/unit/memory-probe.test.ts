@@ -1,5 +1,5 @@
 import { ContextCache, fixedEngine, Scheduler } from '@tandem/cloud';
-import { contextBudget, measureDeviceMemory, measureEngines } from '@tandem/cloud/testing';
+import { contextBudget, longestContext, measureDeviceMemory, measureEngines } from '@tandem/cloud/testing';
 import {
   type EngineInfo,
   type EngineSession,
@@ -72,6 +72,8 @@ describe('the memory of a device', () => {
     expect(memory).toEqual({ heldBytes: 4_480, end: 'asked', positionsMax: 256 });
     expect(engine.heldMax).toBe(512);
     expect(contextBudget(5_000, memory!, 'webgpu')).toBe(5_000);
+    // Nothing refused a longer one.
+    expect(longestContext(memory)).toBeUndefined();
   });
 
   it('is not tried out for ever', async () => {
@@ -89,6 +91,7 @@ describe('the memory of a device', () => {
     const small = await measure(new TightEngine(200, 'cuda'), 1_000_000);
     expect(small).toMatchObject({ positionsMax: 64, end: 'device' });
     expect(contextBudget(1_000_000, small!, 'cuda')).toBe(1_000_000);
+    expect(longestContext(small)).toBe(64);
   });
 });
 

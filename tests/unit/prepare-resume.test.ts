@@ -171,4 +171,25 @@ describe('the conversion', () => {
       await removeFolder(damaged);
     }
   });
+
+  it.each(['q8', 'q4', 'f16'] as const)('refuses a matrix that is not finite: %s', async (format) => {
+    for (const bits of [0x7fc0, 0x7f80, 0xff80]) {
+      const damaged = await writeRandomCheckpoint({ dtype: 'BF16' });
+      const path = join(damaged, 'model.safetensors');
+      const bytes = await readFile(path);
+      const headerEnd = 8 + Number(bytes.readBigUInt64LE(0));
+      const header = JSON.parse(bytes.subarray(8, headerEnd).toString());
+      const [begin] = header['model.layers.1.mlp.up_proj.weight'].data_offsets;
+      bytes.writeUInt16LE(bits, headerEnd + begin + 10);
+      await writeFile(path, bytes);
+      const prepared = prepareBundle({
+        checkpoint: damaged,
+        cut: 2,
+        formats: [format],
+        out: join(folder, 'not-finite'),
+      });
+      await expect(prepared).rejects.toThrow('CHECKPOINT_INVALID: layers.1.up holds a number that is not finite');
+      await removeFolder(damaged);
+    }
+  });
 });

@@ -14,8 +14,8 @@
  * engine time per token as both clocks tell it. Neither mode is at its end at 32 readers, so it is the ratio of what a token costs.
  *
  * The engine decides as ever whether it runs steps of several sessions as one (docs/decisions/0061); the table and the headline are of
- * what it decided. Beside it stand the sessions served one by one and four at once, since that helps single tokens more than
- * verifies: the ratio is one of this server and not of splitting as such. What four at once take was measured with all slots taken,
+ * what it decided. Beside it stand the sessions served one by one and several at once, since that helps single tokens more than
+ * verifies: the ratio is one of this server and not of splitting as such. What several at once take was measured with all slots taken,
  * with a row and with seven each, and lies on a line between. In real time sessions are served one by one.
  */
 import { readFileSync } from 'node:fs';

@@ -54,11 +54,16 @@ async function measure(engine: Engine, slots: number, clock: Clock): Promise<Bat
   }
 }
 
+function contextRows({ info }: Engine): number {
+  return Math.min(CONTEXT_ROWS, info.contextLength - VERIFY_ROWS);
+}
+
 async function openSession(engine: Engine, session: string): Promise<void> {
-  const { deviceStages, stages, contextLength } = engine.info;
-  const capacity = Math.min(contextLength, CONTEXT_ROWS + VERIFY_ROWS);
+  const { deviceStages, stages } = engine.info;
+  const context = contextRows(engine);
+  const capacity = context + VERIFY_ROWS;
   await engine.open({ session, firstStage: deviceStages, endStage: stages, capacity, codec: 'f32' });
-  await engine.step({ ...stepOf(engine, session, 0, capacity - VERIFY_ROWS), want: [] });
+  await engine.step({ ...stepOf(engine, session, 0, context), want: [] });
 }
 
 function stepOf({ info }: Engine, session: string, from: number, rows: number) {
@@ -77,8 +82,7 @@ function stepOf({ info }: Engine, session: string, from: number, rows: number) {
 
 /** Medians. */
 async function timesOf(engine: Engine, sessions: readonly string[], rows: number, clock: Clock): Promise<Times> {
-  const from = Math.min(engine.info.contextLength, CONTEXT_ROWS + VERIFY_ROWS) - VERIFY_ROWS;
-  const steps = sessions.map((session) => stepOf(engine, session, from, rows));
+  const steps = sessions.map((session) => stepOf(engine, session, contextRows(engine), rows));
   const alone: number[] = [];
   const together: number[] = [];
   const endMs = clock.now() + MEASURING_MS;
